@@ -1,0 +1,1 @@
+"""The pytest files that a third party runs against an implementation of its own."""
