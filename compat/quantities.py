@@ -1,0 +1,133 @@
+"""The table of quantities: every named result of a fit, what it means and how R spells it.
+
+What decides how its cells are compared (the kind) is here; how far two of them may lie apart is in tolerance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Labels(StrEnum):
+    """How the cells of a quantity are named: not at all, by one label, or by a row and a column."""
+
+    SCALAR = "scalar"
+    VECTOR = "vector"
+    MATRIX = "matrix"
+
+
+class Kind(StrEnum):
+    """What sort of number a quantity is; it decides how two cells are compared."""
+
+    EXACT = "exact"
+    ALGEBRAIC = "algebraic"
+    OPTIMISED = "optimised"
+    TAIL = "tail"
+    BOUNDARY = "boundary"
+    PRINTED = "printed"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One row of the table: `in_r` is the R expression, with `f` a fit and `s` its summary."""
+
+    name: str
+    labels: Labels
+    kind: Kind
+    definition: str
+    in_r: str
+    estimators: frozenset[str]
+
+
+_S, _V, _M = Labels.SCALAR, Labels.VECTOR, Labels.MATRIX
+_EXACT, _ALGEBRAIC, _TAIL = Kind.EXACT, Kind.ALGEBRAIC, Kind.TAIL
+
+_LINEAR = "lm ols"
+_VCOV = "vcov_hc vcov_cluster"
+_TABLE = f"{_LINEAR} robcov {_VCOV}"
+
+_ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
+    ("coef", _V, _ALGEBRAIC, "estimated coefficients, NA where aliased", "coef(f)", _TABLE),
+    ("std_error", _V, _ALGEBRAIC, "square roots of the diagonal of vcov",
+     "sqrt(diag(vcov(f, complete = TRUE)))", f"{_TABLE} ml_sandwich"),
+    ("statistic", _V, _ALGEBRAIC, "coef divided by std_error", "coef(s)[, 3]", _TABLE),
+    ("p_value", _V, _TAIL, "two-sided tail probability of the statistic",
+     "2 * pt(-abs(statistic), df)", f"{_TABLE} anova"),
+    ("conf_low", _V, _ALGEBRAIC, "lower confidence limit of the coefficient", "confint(f)[, 1]", _LINEAR),
+    ("conf_high", _V, _ALGEBRAIC, "upper confidence limit of the coefficient", "confint(f)[, 2]", _LINEAR),
+    ("vcov", _M, _ALGEBRAIC, "covariance matrix of the coefficients, NA rows and columns where aliased",
+     "vcov(f, complete = TRUE)", f"{_TABLE} ml_sandwich"),
+    ("nobs", _S, _EXACT, "rows used, without those of weight zero", "nobs(f)", _TABLE),
+    ("rank", _S, _EXACT, "rank of the model matrix, by R's pivoting", "f$rank", _LINEAR),
+    ("df_residual", _S, _EXACT, "residual degrees of freedom", "df.residual(f)", f"{_LINEAR} robcov anova"),
+    ("sigma", _S, _ALGEBRAIC, "residual standard error", "sigma(f)", f"{_LINEAR} robcov"),
+    ("aliased", _V, _EXACT, "1 where the coefficient is not estimable, else 0", "is.na(coef(f))", _LINEAR),
+    ("n_dropped", _S, _EXACT, "rows left out because of a missing value", "length(na.action(f))", _LINEAR),
+    ("fitted", _V, _ALGEBRAIC, "fitted values, by row name", "fitted(f)", _LINEAR),
+    ("residuals", _V, _ALGEBRAIC, "response residuals, by row name", "residuals(f)", _LINEAR),
+    ("hatvalues", _V, _ALGEBRAIC, "diagonal of the hat matrix, by row name", "hatvalues(f)", _LINEAR),
+    ("r_squared", _S, _ALGEBRAIC, "share of the variation explained", "s$r.squared", _LINEAR),
+    ("adj_r_squared", _S, _ALGEBRAIC, "r_squared adjusted for the number of coefficients",
+     "s$adj.r.squared", _LINEAR),
+    ("f_statistic", _S, _ALGEBRAIC, "F of all coefficients but the intercept", "s$fstatistic[1]", "lm anova"),
+    ("f_numdf", _S, _EXACT, "numerator degrees of freedom of the F", "s$fstatistic[2]", "lm"),
+    ("f_dendf", _S, _EXACT, "denominator degrees of freedom of the F", "s$fstatistic[3]", "lm"),
+    ("f_p_value", _S, _TAIL, "tail probability of the F", "pf(F, numdf, dendf, lower.tail = FALSE)", "lm"),
+    ("loglik", _S, _ALGEBRAIC, "Gaussian log-likelihood at the estimates", "logLik(f)", _LINEAR),
+    ("aic", _S, _ALGEBRAIC, "Akaike's criterion, sigma counted as a parameter", "AIC(f)", _LINEAR),
+    ("bic", _S, _ALGEBRAIC, "Bayesian criterion, sigma counted as a parameter", "BIC(f)", _LINEAR),
+    ("deviance", _S, _ALGEBRAIC, "weighted residual sum of squares", "deviance(f)", _LINEAR),
+    ("residual_quantiles", _V, _ALGEBRAIC, "Min 1Q Median 3Q Max of the (weighted) residuals",
+     "quantile(s$residuals)", _LINEAR),
+    ("lr_chi2", _S, _ALGEBRAIC, "likelihood ratio chi-squared against the intercept alone",
+     'f$stats["Model L.R."]', "ols"),
+    ("lr_df", _S, _EXACT, "degrees of freedom of lr_chi2", 'f$stats["d.f."]', "ols"),
+    ("lr_p_value", _S, _TAIL, "tail probability of lr_chi2", "pchisq(L.R., d.f., lower.tail = FALSE)", "ols"),
+    ("g_index", _S, _ALGEBRAIC, "Gini's mean difference of the fitted values", 'f$stats["g"]', "ols"),
+    ("predicted", _V, _ALGEBRAIC, "prediction for the new rows", "predict(f, newdata)", "lm"),
+    ("predicted_se", _V, _ALGEBRAIC, "standard error of the predicted mean",
+     "predict(f, newdata, se.fit = TRUE)$se.fit", "lm"),
+    ("predicted_conf_low", _V, _ALGEBRAIC, "lower limit of the predicted mean",
+     'predict(f, newdata, interval = "confidence")[, "lwr"]', "lm"),
+    ("predicted_conf_high", _V, _ALGEBRAIC, "upper limit of the predicted mean",
+     'predict(f, newdata, interval = "confidence")[, "upr"]', "lm"),
+    ("predicted_pred_low", _V, _ALGEBRAIC, "lower limit of a new observation",
+     'predict(f, newdata, interval = "prediction")[, "lwr"]', "lm"),
+    ("predicted_pred_high", _V, _ALGEBRAIC, "upper limit of a new observation",
+     'predict(f, newdata, interval = "prediction")[, "upr"]', "lm"),
+    ("n_clusters", _V, _EXACT, "number of clusters, by the cluster's name",
+     "length(unique(cluster))", "robcov vcov_cluster"),
+    ("df", _S, _EXACT, "degrees of freedom of the reference distribution, Inf for the normal",
+     "coeftest(f, df = df)", f"{_VCOV} anova"),
+    ("rss", _V, _ALGEBRAIC, "residual sum of squares of each model", "anova(f, g)$RSS", "anova"),
+    ("sum_sq", _V, _ALGEBRAIC, "drop in rss from the model before", 'anova(f, g)$"Sum of Sq"', "anova"),
+)  # fmt: skip
+
+# In anova's table these are per model, elsewhere per fit; robcov knows one clustering, and no name for it.
+_OTHER_LABELS: dict[tuple[str, str], Labels] = {
+    **{("anova", name): _V for name in ("df_residual", "df", "f_statistic", "p_value")},
+    ("robcov", "n_clusters"): _S,
+}
+
+
+QUANTITIES: dict[str, Quantity] = {row[0]: Quantity(*row[:5], frozenset(row[5].split())) for row in _ROWS}
+ESTIMATORS: tuple[str, ...] = ("lm", "ols", "robcov", "vcov_hc", "vcov_cluster", "ml_sandwich", "anova")
+
+
+def quantity(name: str) -> Quantity:
+    """Return the row of the table with this name; KeyError names the ones there are."""
+    try:
+        return QUANTITIES[name]
+    except KeyError:
+        raise KeyError(f"no quantity {name!r}; there are {', '.join(QUANTITIES)}") from None
+
+
+def of_estimator(estimator: str) -> tuple[str, ...]:
+    """Return the names of the quantities an estimator has, in the table's order."""
+    return tuple(row.name for row in QUANTITIES.values() if estimator in row.estimators)
+
+
+def labels_of(name: str, estimator: str) -> Labels:
+    """Return how the cells of a quantity are labelled when this estimator gives it."""
+    return _OTHER_LABELS.get((estimator, name)) or quantity(name).labels
