@@ -1,0 +1,376 @@
+"""Sandwich covariances of linear models and of maximum likelihood: bread, meat, one function per correction.
+
+With M = (X'WX)^-1, u_i = w_i e_i x_i the scores and h_i the leverages, every covariance here is M (meat) M.
+Nothing of size n x n is formed; a cluster enters through its k x k cross-products only.
+Panels have their own definitions, in panel/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from refimpl.errors import DataError
+from refimpl.least_squares import LeastSquares
+from refimpl.linalg import Array
+from refimpl.linear import Covariance, LinearFit, column
+
+Codes = NDArray[np.intp]
+HC = Literal["HC0", "HC1", "HC2", "HC3", "HC4", "HC4m", "HC5"]
+CR = Literal["CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3"]
+
+# ----------------------------------------------------------------------------------------------------------
+# Heteroskedasticity: the factor on each squared score. n rows, k coefficients, h leverages (n,)
+# ----------------------------------------------------------------------------------------------------------
+
+
+def hc0(h: Array, n: int, k: int) -> Array:
+    """1 (White 1980)."""
+    return np.ones_like(h)
+
+
+def hc1(h: Array, n: int, k: int) -> Array:
+    """n / (n - k) (MacKinnon and White 1985)."""
+    return np.full_like(h, n / (n - k))
+
+
+def hc2(h: Array, n: int, k: int) -> Array:
+    """1 / (1 - h) (MacKinnon and White 1985)."""
+    return 1 / (1 - h)
+
+
+def hc3(h: Array, n: int, k: int) -> Array:
+    """1 / (1 - h)^2 (MacKinnon and White 1985)."""
+    return 1 / (1 - h) ** 2
+
+
+def hc4(h: Array, n: int, k: int) -> Array:
+    """(1 - h)^-d, d = min(4, n h / k) (Cribari-Neto 2004)."""
+    return np.asarray((1 - h) ** -np.minimum(4, n * h / k))
+
+
+def hc4m(h: Array, n: int, k: int) -> Array:
+    """(1 - h)^-d, d = min(1, n h / k) + min(1.5, n h / k) (Cribari-Neto and da Silva 2011)."""
+    return (1 - h) ** -(np.minimum(1, n * h / k) + np.minimum(1.5, n * h / k))
+
+
+def hc5(h: Array, n: int, k: int) -> Array:
+    """(1 - h)^(-d/2), d = min(n h / k, max(4, 0.7 n max(h) / k)) (Cribari-Neto, Souza and Vasconcellos 2007)."""
+    return (1 - h) ** -(np.minimum(n * h / k, max(4, 0.7 * n * h.max() / k)) / 2)
+
+
+HC_FACTORS: Mapping[str, Callable[[Array, int, int], Array]] = {
+    "HC0": hc0, "HC1": hc1, "HC2": hc2, "HC3": hc3, "HC4": hc4, "HC4m": hc4m, "HC5": hc5,
+}  # fmt: skip
+
+# ----------------------------------------------------------------------------------------------------------
+# Clusters: the factor on the meat of summed scores. G clusters, n rows, k coefficients
+# ----------------------------------------------------------------------------------------------------------
+
+
+def cr0(G: int, n: int, k: int) -> float:
+    """1 (Liang and Zeger 1986)."""
+    return 1.0
+
+
+def cr1(G: int, n: int, k: int) -> float:
+    """G / (G - 1)."""
+    return G / (G - 1)
+
+
+def cr1p(G: int, n: int, k: int) -> float:
+    """G / (G - k)."""
+    return G / (G - k)
+
+
+def cr1s(G: int, n: int, k: int) -> float:
+    """G (n - 1) / ((G - 1) (n - k)): Stata's regress, and vcovCL's default for lm."""
+    return G * (n - 1) / ((G - 1) * (n - k))
+
+
+CR_FACTORS: Mapping[str, Callable[[int, int, int], float]] = {
+    "CR0": cr0, "CR1": cr1, "CR1p": cr1p, "CR1S": cr1s, "CR2": cr0, "CR3": cr0,
+}  # fmt: skip
+
+# ----------------------------------------------------------------------------------------------------------
+# Sums over clusters
+# ----------------------------------------------------------------------------------------------------------
+
+
+def cluster_codes(values: Any) -> tuple[Codes, int]:
+    """0, 1, ... for each distinct value (n,), and how many there are. Missing values get -1."""
+    codes, levels = pd.factorize(np.asarray(values) if not isinstance(values, pd.Series) else values)
+    return codes.astype(np.intp), len(levels)
+
+
+def cluster_sums(X: Array, e: Array, codes: Codes, G: int) -> Array:
+    """Sums over each cluster of e_i x_i, (G, k), a column at a time."""
+    return np.column_stack([np.bincount(codes, X[:, j] * e, minlength=G) for j in range(X.shape[1])])
+
+
+def cluster_grams(X: Array, weights: Array | None, codes: Codes, G: int) -> Array:
+    """X_g' W_g X_g of each cluster, (G, k, k)."""
+    k = X.shape[1]
+    out: Array = np.empty((G, k, k))
+    for j in range(k):
+        weighted = X[:, j] if weights is None else X[:, j] * weights
+        for i in range(j + 1):
+            out[:, i, j] = out[:, j, i] = np.bincount(codes, weighted * X[:, i], minlength=G)
+    return out
+
+
+def outer_sum(U: Array) -> Array:
+    """U'U: the sum of u u' over the rows of U."""
+    return np.asarray(U.T @ U)
+
+
+# ----------------------------------------------------------------------------------------------------------
+# CR2 and CR3: scores X_g' W_g A_g e_g, through k x k matrices
+# ----------------------------------------------------------------------------------------------------------
+
+RANK_TOLERANCE = 1e-12  # below it an eigenvalue of I - H_gg counts as zero and its inverse too, as in clubSandwich
+
+
+def power_less_one(size: Array, power: float) -> Array:
+    """((1 - s)^power - 1) / s for eigenvalues s <= 1 of H_gg; a generalised power where 1 - s is zero."""
+    left = 1 - size
+    safe = np.where(left > RANK_TOLERANCE, size, 0.5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(np.abs(safe) > 1e-300, np.expm1(power * np.log1p(-safe)) / safe, -power)
+    return np.where(left > RANK_TOLERANCE, ratio, -1 / np.maximum(size, 0.5))
+
+
+def adjusted_scores(S: Array, U: Array, M: Array, power: float) -> Array:
+    """X_g' (I - H_gg)^power e_g for every cluster, (G, k), from S_g = X_g'X_g and U_g = X_g'e_g.
+
+    With M = C C' and C'S_gC = V diag(s) V': (I - X_g M X_g')^power = I + X_g C V diag(((1-s)^power - 1)/s) V'C'X_g'.
+    power -1/2 gives CR2 (Bell and McCaffrey 2002, identity working model), -1 gives CR3.
+    """
+    C = np.linalg.cholesky(M)
+    size, V = np.linalg.eigh(C.T @ S @ C)
+    T = C @ V  # (G, k, k)
+    inner = power_less_one(size, power) * np.einsum("gij,gi->gj", T, U)
+    return np.asarray(U + np.einsum("gij,gj->gi", S @ T, inner))
+
+
+def weighted_cr2_scores(fit: LeastSquares, codes: Codes, G: int) -> Array:
+    """X_g'W_g B_g^(-1/2) e_g, (G, k), B_g = ((I - H)(I - H)')_gg for H = X M X'W (Pustejovsky and Tipton 2018).
+
+    B_g = I + P K P' with P = [X_g, W_gX_g], so that only P'P, 2k x 2k, is needed of a cluster.
+    """
+    X, w, e, M = fit.X_kept, fit.weights, fit.residuals, fit.xtx_inverse
+    assert w is not None
+    k = X.shape[1]
+    XX, XWX, XWWX = (cluster_grams(X, v, codes, G) for v in (None, w, w * w))
+    gram = np.concatenate([np.concatenate([XX, XWX], axis=2), np.concatenate([XWX, XWWX], axis=2)], axis=1)
+    K = np.block([[M @ XWWX.sum(axis=0) @ M, -M], [-M, np.zeros((k, k))]])
+    size, V = np.linalg.eigh(gram)
+    root = np.sqrt(np.where(size > size[:, -1:] * 1e-14, size, 0.0))[:, None, :] * V  # gram = root root'
+    length = np.linalg.norm(root, axis=1, keepdims=True)
+    whiten = V * np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    change, Q = np.linalg.eigh(np.swapaxes(root, 1, 2) @ K @ root)
+    T = whiten @ Q  # P T has orthonormal columns, or zero ones
+    factor = power_less_one(-change, -0.5) * -change
+    Pe = np.concatenate([cluster_sums(X, e, codes, G), cluster_sums(X, w * e, codes, G)], axis=1)
+    inner = factor * np.einsum("gij,gi->gj", T, Pe)
+    WX_P = gram[:, k:, :]
+    return np.asarray(Pe[:, k:] + np.einsum("gij,gj->gi", WX_P @ T, inner))
+
+
+def weighted_cr3_scores(S: Array, U: Array, M: Array) -> Array:
+    """X_g'W_g (I - H_gg)^-1 e_g = (I - S_g M)^-1 U_g, with S_g = X_g'W_gX_g and U_g = X_g'W_ge_g."""
+    return np.linalg.solve(np.eye(len(M)) - S @ M, U[:, :, None])[:, :, 0]
+
+
+def cluster_scores(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
+    """The scores of each cluster, adjusted for CR2 and CR3, plain sums otherwise: (G, k)."""
+    X, w, M = fit.X_kept, fit.weights, fit.xtx_inverse
+    if type == "CR2" and w is not None:
+        return weighted_cr2_scores(fit, codes, G)
+    U = cluster_sums(X, fit.residuals if w is None else w * fit.residuals, codes, G)
+    if type not in ("CR2", "CR3"):
+        return U
+    S = cluster_grams(X, w, codes, G)
+    if w is not None:
+        return weighted_cr3_scores(S, U, M)
+    return adjusted_scores(S, U, M, -0.5 if type == "CR2" else -1.0)
+
+
+def meat_of_rows(fit: LeastSquares, type: str) -> Array:
+    """The meat with every row a cluster, as sandwich::vcovCL(multi0 = TRUE) subtracts it: only CR2 and CR3 adjust it."""
+    n, k = len(fit.y), fit.rank
+    factor = {"CR2": hc2, "CR3": hc3}.get(type, hc0)(fit.hatvalues, n, k)
+    if type in ("CR2", "CR3"):
+        factor = factor * ((n - 1) / n)
+    return np.asarray((fit.scores * factor[:, None]).T @ fit.scores)
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Covariances of a fit
+# ----------------------------------------------------------------------------------------------------------
+
+
+def vcov_hc(fit: LinearFit, type: HC = "HC3") -> pd.DataFrame:
+    """Heteroskedasticity-consistent covariance of the coefficients that are not aliased (sandwich::vcovHC 3.0-2).
+
+    Raises DataError `bad-option` for another type.
+    """
+    check_option("type", type, HC_FACTORS)
+    solution = fit.solution.positive
+    factor = HC_FACTORS[type](solution.hatvalues, solution.nobs, solution.rank)
+    e = solution.residuals if solution.weights is None else solution.weights * solution.residuals
+    meat = (solution.X_kept * (factor * e**2)[:, None]).T @ solution.X_kept
+    return frame_of(fit, solution.xtx_inverse @ meat @ solution.xtx_inverse)
+
+
+def vcov_cluster(
+    fit: LinearFit,
+    cluster: Any,
+    type: CR = "CR1S",
+    small_sample: Literal["component", "min"] = "component",
+    multi0: bool = False,
+) -> pd.DataFrame:
+    """Cluster-robust covariance, in any number of cluster dimensions.
+
+    `cluster` is a column's name, an array over the rows, or several of either (list, tuple, dict, DataFrame).
+    `type` (clubSandwich's names): CR0 no factor; CR1 G/(G-1); CR1p G/(G-k); CR1S G(n-1)/((G-1)(n-k)); CR2 and CR3
+    adjust the scores (for a weighted fit with the identity as working covariance, as clubSandwich for lm).
+    Several dimensions are added and subtracted by inclusion and exclusion (Cameron, Gelbach and Miller 2011):
+    `small_sample` "component" takes each part's own G, "min" the smallest G of the dimensions for all;
+    `multi0` takes every row by itself for the last part (Ma 2014; sandwich::vcovCL, whose HC0 to HC3 with their
+    default `cadjust` are CR1, CR1S, CR2 and CR3 here).
+    Raises DataError: bad-option, unknown-column, cluster-length, cluster-missing.
+    """
+    check_option("type", type, CR_FACTORS)
+    check_option("small_sample", small_sample, ("component", "min"))
+    solution = fit.solution.positive
+    dimensions = [cluster_codes(codes[fit.solution.used])[0] for codes in cluster_columns(fit, cluster).values()]
+    if any(codes.max() == 0 for codes in dimensions):
+        raise DataError("one-cluster", "a cluster-robust covariance needs two clusters or more")
+    parts = [part for r in range(1, len(dimensions) + 1) for part in combinations(dimensions, r)]
+    smallest = min(int(codes.max()) + 1 for codes in dimensions)
+    meat = np.zeros((fit.rank, fit.rank))
+    for part in parts:
+        sign = (-1) ** (len(part) + 1)
+        if multi0 and len(part) == len(dimensions) > 1:
+            meat += sign * meat_of_rows(solution, type)
+            continue
+        codes, G = intersection(part)
+        factor = CR_FACTORS[type](smallest if small_sample == "min" else G, len(codes), fit.rank)
+        meat += sign * factor * outer_sum(cluster_scores(solution, codes, G, type))
+    return frame_of(fit, solution.xtx_inverse @ meat @ solution.xtx_inverse)
+
+
+def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"] = "huber") -> LinearFit:
+    """The fit with its covariance replaced as `rms::robcov` does (rms 6.5-0); the residual df are kept.
+
+    huber: CR0, or HC0 without clusters. efron: scores from e / (1 - h), summed over clusters. No small-sample
+    factor. For a weighted fit robcov's scores leave the weights out and are scaled by the unweighted residual
+    variance; so here. Raises DataError: bad-option, cluster-length, cluster-missing, unknown-column.
+    """
+    check_option("method", method, ("huber", "efron"))
+    solution = fit.solution
+    e = solution.residuals / (1 - solution.hatvalues) if method == "efron" else solution.residuals
+    n_clusters = None
+    if cluster is None:
+        meat = (solution.X_kept * (e**2)[:, None]).T @ solution.X_kept
+    else:
+        (codes,) = cluster_columns(fit, cluster).values()
+        n_clusters = len(np.unique(codes))
+        meat = outer_sum(cluster_sums(solution.X_kept, e, codes, int(codes.max()) + 1))
+    if solution.weights is not None:
+        meat *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
+    matrix = solution.xtx_inverse @ meat @ solution.xtx_inverse
+    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_residual, n_clusters))
+
+
+def ml_sandwich(information: Any, scores: Any, cluster: Any = None) -> pd.DataFrame:
+    """I^-1 J I^-1 for maximum likelihood (Huber 1967, White 1982).
+
+    `information` (k, k) is minus the Hessian of the log-likelihood, `scores` (n, k) the gradient of each
+    observation; J is the sum of s s', of scores summed within `cluster` (n,) where that is given. Labels are taken
+    from a DataFrame. Raises DataError: bad-option for shapes that do not fit, cluster-length, cluster-missing.
+    """
+    I = np.asarray(information, dtype=np.float64)  # noqa: E741
+    s = np.asarray(scores, dtype=np.float64)
+    if I.ndim != 2 or s.ndim != 2 or I.shape != (s.shape[1], s.shape[1]):
+        raise DataError("bad-option", f"information {I.shape} and scores {s.shape} do not fit together")
+    if cluster is not None:
+        codes, G = checked_codes(cluster, len(s), None, "cluster")
+        s = np.column_stack([np.bincount(codes, column, minlength=G) for column in s.T])
+    half = np.linalg.solve(I, s.T)
+    labels = next((f.columns for f in (information, scores) if isinstance(f, pd.DataFrame)), None)
+    return pd.DataFrame(half @ half.T, index=labels, columns=labels)
+
+
+def with_vcov(fit: LinearFit, vcov: pd.DataFrame, test: Literal["t", "z"] = "t", df: float | None = None) -> LinearFit:
+    """The fit with `vcov` in place of its own, tested by t on `df` (default: the residual df) or by z."""
+    check_option("test", test, ("t", "z"))
+    kept = [name for name, use in zip(fit.names, fit.solution.kept, strict=True) if use]
+    matrix = vcov.loc[kept, kept].to_numpy(dtype=np.float64)
+    used = np.inf if test == "z" else float(fit.df_residual if df is None else df)
+    return fit.with_covariance(Covariance(matrix, "given", used))
+
+
+# ----------------------------------------------------------------------------------------------------------
+# What the caller gave
+# ----------------------------------------------------------------------------------------------------------
+
+
+def check_option(name: str, value: str, allowed: Iterable[str]) -> None:
+    """Refuse an option that is not one of those allowed, naming them."""
+    if value not in tuple(allowed):
+        raise DataError("bad-option", f"{name} must be one of {', '.join(allowed)}; not {value!r}")
+
+
+def cluster_columns(fit: LinearFit, cluster: Any) -> dict[str, Codes]:
+    """Codes over the rows used for each cluster dimension, by name."""
+    if isinstance(cluster, pd.DataFrame | Mapping):
+        given: dict[str, Any] = {str(name): cluster[name] for name in cluster}
+    elif isinstance(cluster, list | tuple) and cluster and all(_is_column(one) for one in cluster):
+        given = {one if isinstance(one, str) else f"cluster{i}": one for i, one in enumerate(cluster, 1)}
+    else:
+        given = {cluster if isinstance(cluster, str) else "cluster": cluster}
+    values = {name: column(fit.data, one) for name, one in given.items()}
+    n = len(fit.solution.y)
+    return {name: checked_codes(one, n, fit.frame.kept, name)[0] for name, one in values.items()}
+
+
+def _is_column(one: Any) -> bool:
+    return isinstance(one, str | pd.Series | np.ndarray | list | pd.Categorical)
+
+
+def checked_codes(values: Any, n: int, kept: Any, name: str) -> tuple[Codes, int]:
+    """Codes (n,) of a cluster given over the rows used or over all rows of the data."""
+    values = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values)
+    if len(values) != n:
+        total = None if kept is None else len(kept)
+        if len(values) != total:
+            raise DataError(
+                "cluster-length",
+                f"{name} has {len(values)} values; the fit used {n} rows" + (f" of {total}" if total else ""),
+            )
+        values = values[np.asarray(kept)]
+    codes, G = cluster_codes(values)
+    if (codes < 0).any():
+        raise DataError("cluster-missing", f"{name} contains {int((codes < 0).sum())} missing values")
+    return codes, G
+
+
+def intersection(dimensions: Sequence[Codes]) -> tuple[Codes, int]:
+    """Codes of the cells that several cluster dimensions form, and how many are occupied."""
+    joint = dimensions[0]
+    for codes in dimensions[1:]:
+        _, joint = np.unique(joint * (int(codes.max()) + 1) + codes, return_inverse=True)
+    return joint, int(joint.max()) + 1
+
+
+def frame_of(fit: LinearFit, matrix: Array) -> pd.DataFrame:
+    """A covariance under the names of the coefficients that are not aliased."""
+    names = [name for name, use in zip(fit.names, fit.solution.kept, strict=True) if use]
+    return pd.DataFrame(matrix, index=names, columns=names)
