@@ -50,7 +50,13 @@ lm_model <- function(request, tol = NULL) {
   list(fit = fit_model(call, request), call = shown_call(call, request))
 }
 
-n_dropped <- function(fit) length(fit$na.action)
+#' The positions of the rows left out; rms wraps them in a list.
+dropped_rows <- function(fit) if (is.list(fit$na.action)) fit$na.action$omit else fit$na.action
+
+n_dropped <- function(fit) length(dropped_rows(fit))
+
+#' rms fills the dropped rows up with NA; the rows that were used are wanted.
+used_rows <- function(x, fit) if (length(x) > length(fit$residuals)) x[-dropped_rows(fit)] else x
 
 #' summary() shows the estimated coefficients only; here every label of coef() stands, NA where R gave none.
 all_labels <- function(x, fit) {
@@ -73,8 +79,8 @@ common_quantities <- function(fit, level) {
     rank = function() fit$rank,
     df_residual = function() df.residual(fit),
     aliased = function() setNames(as.double(is.na(coef(fit))), names(coef(fit))),
-    fitted = function() fitted(fit),
-    residuals = function() residuals(fit),
+    fitted = function() used_rows(fitted(fit), fit),
+    residuals = function() used_rows(residuals(fit), fit),
     n_dropped = function() n_dropped(fit),
     loglik = function() as.double(logLik(fit)),
     aic = function() unname(AIC(fit)),
@@ -136,7 +142,7 @@ ols_model <- function(request) {
 
 #' rms prints its t tests and adjusted R2 with n - p degrees of freedom where n counts rows of zero weight too,
 #' while df.residual() does not. The printed ones are taken: rms has no other word on them.
-ols_printed_df <- function(fit) length(residuals(fit)) - length(coef(fit))
+ols_printed_df <- function(fit) length(fit$residuals) - length(coef(fit))
 
 ols_table <- function(fit) {
   se <- sqrt(diag(vcov(fit)))
@@ -149,7 +155,7 @@ ols_table <- function(fit) {
 }
 
 ols_quantities <- function(fit, request) {
-  n <- length(residuals(fit))
+  n <- length(fit$residuals)
   stat <- function(name) function() unname(fit$stats[name])
   c(
     common_quantities(fit, number_option(request, "level", 0.95)),
@@ -162,8 +168,8 @@ ols_quantities <- function(fit, request) {
       lr_df = stat("d.f."),
       lr_p_value = function() unname(pchisq(fit$stats["Model L.R."], fit$stats["d.f."], lower.tail = FALSE)),
       g_index = stat("g"),
-      residual_quantiles = function() residual_quantiles(residuals(fit)),
-      hatvalues = function() residuals(fit, type = "hat")
+      residual_quantiles = function() residual_quantiles(fit$residuals),
+      hatvalues = function() used_rows(residuals(fit, type = "hat"), fit)
     )
   )
 }

@@ -15,7 +15,8 @@ one_cluster <- function(request) {
 
 #' How many clusters the rows that were used fall into.
 count_clusters <- function(cluster, fit) {
-  used <- if (length(fit$na.action)) cluster[-fit$na.action] else cluster
+  dropped <- dropped_rows(fit)
+  used <- if (length(dropped)) cluster[-dropped] else cluster
   length(unique(used))
 }
 

@@ -27,6 +27,7 @@ message_kinds <- c(
   "must have at least one|no observations|^0 observations"      = "no-rows",
   "NA/NaN/Inf in (foreign function call|'[xyz]')"               = "infinite-values",
   "contrasts can be applied only to factors with 2 or more"     = "one-level-factor",
+  "has <2 category levels"                                      = "one-level-factor",
   "has new levels? "                                            = "unseen-level",
   "variable lengths differ"                                     = "cluster-length",
   "length of cluster does not match"                            = "cluster-length",
@@ -35,7 +36,6 @@ message_kinds <- c(
   "cluster contains NAs|cannot handle NAs in 'cluster'"         = "cluster-missing",
   "Clustering variable cannot have missing"                     = "cluster-missing",
   "only includes a single cluster"                              = "one-cluster",
-  "models were not all fitted to the same size"                 = "models-differ",
   "models were not all fitted to the same size"                 = "models-differ",
   "missing or negative weights not allowed"                     = "bad-option",
   "negative weights not allowed"                                = "bad-option"
