@@ -20,6 +20,9 @@ from compat.cases import Case
 EPS = float(np.finfo(np.float64).eps)
 Floats = NDArray[np.float64]
 
+# rms always fits an intercept.
+RMS = frozenset({"ols", "robcov"})
+
 # A sum of m rounded products errs by lambda sqrt(m) eps with overwhelming probability, lambda a small
 # constant (Higham & Mary 2019, SIAM J. Sci. Comput. 41(5)); QR of an n x p matrix adds up n terms p times.
 LAMBDA = 8.0
@@ -40,7 +43,8 @@ class Conditioning:
     kappa: float  # condition number of X with its columns scaled to length one
     lengths: Floats  # (k,) |x_k|
     inverse: Floats  # (k, k) (X'X)^-1
-    leverage: float  # the largest hat value below one
+    basis: Floats  # (n, k) orthonormal basis of the columns, rows of positive weight
+    used: NDArray[np.bool_]  # (N,) rows of positive weight
     X: Floats  # (N, k) rows of the frame, unweighted, zero weights included
     root_weights: Floats  # (N,)
     coef: Floats  # (k,)
@@ -62,10 +66,20 @@ class Conditioning:
 
     def linear_noise(self, rows: Floats) -> Floats:
         """Noise of a'b, a row of (m, k): |a'X^+| |dy - dX b| + |a'(X'X)^-1| |dX'r|, and the sum's own."""
-        spread = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, self.inverse, rows), 0.0))
-        turned = np.abs(rows @ self.inverse) @ self.lengths
+        towards = rows @ self.inverse
+        spread = np.sqrt(np.maximum(np.sum(towards * rows, axis=1), 0.0))
+        turned = np.abs(towards) @ self.lengths
         own = np.abs(rows) @ np.abs(self.coef)
         return np.asarray(self.unit * (spread * self.size + turned * self.residual + own))
+
+    def leverage(self, groups: Sequence[NDArray[np.intp]] | None = None) -> float:
+        """The largest share below one that a row, or a group of rows, has in its own fitted values."""
+        if groups is None:
+            shares = np.sum(self.basis**2, axis=1)
+        else:
+            grams = [self.basis[rows].T @ self.basis[rows] for rows in groups]
+            shares = np.concatenate([np.linalg.eigvalsh(gram) for gram in grams])
+        return float(shares[shares < 1 - 1e-8].max(initial=0.0))
 
     def widen(self, values: Floats) -> Floats:
         """Put (k,) values at their columns of the p, NaN at the aliased ones."""
@@ -101,7 +115,6 @@ def of_arrays(
     n, k = Xw.shape
     share = (root[used] ** 2) / np.sum(root[used] ** 2)
     yw = (y * root)[used]
-    hat = np.sum(U**2, axis=1)
     return Conditioning(
         n=n,
         df=n - k,
@@ -114,7 +127,8 @@ def of_arrays(
         kappa=float(s[0] / s[-1]) if k else 1.0,
         lengths=lengths,
         inverse=(scaled @ scaled.T) / np.outer(lengths, lengths),
-        leverage=float(hat[hat < 1 - 1e-8].max(initial=0.0)),
+        basis=U,
+        used=used,
         X=X[:, kept],
         root_weights=root,
         coef=coef,
@@ -144,7 +158,8 @@ def of_case(case: Case, formula: str | None = None, aliased: Sequence[bool] | No
     if (column := case.options.get("weights")) is not None:
         extra["(weights)"] = case.data[column]
     frame = model_frame(parse(formula or case.formula), case.data, extra=extra)
-    matrix = np.asarray(model_matrix(frame).X, dtype=np.float64)
+    design = model_matrix(frame, intercept=True) if case.estimator in RMS else model_matrix(frame)
+    matrix = np.asarray(design.X, dtype=np.float64)
     y = np.asarray(frame.response, dtype=np.float64)
     weights = np.asarray(frame.extra["(weights)"], dtype=np.float64) if extra else None
     if aliased is not None and len(aliased) != matrix.shape[1]:

@@ -1,0 +1,141 @@
+"""refimpl as an implementation: a case's formula and options become refimpl's calls, its attributes quantities.
+
+Nothing is computed here but the information and scores that ml_sandwich is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import refimpl
+from compat.cases import Case
+from compat.quantities import of_estimator
+from refimpl import formula as model
+from refimpl import sandwich
+
+Quantities = dict[str, Any]
+
+
+class Refimpl:
+    """The adapter; `implementation` is the one that the entry point names."""
+
+    name = "refimpl"
+    version = version("rcompat")
+
+    @property
+    def capabilities(self) -> Set[str]:
+        """The estimators it has."""
+        return frozenset(_FITS)
+
+    def fit(self, case: Case) -> Mapping[str, Any]:
+        """Fit a case; refimpl's own errors, which carry their kind, pass through."""
+        return _FITS[case.estimator](case)
+
+
+def _given(case: Case, *names: str) -> Quantities:
+    """The options that refimpl takes by the same name."""
+    return {name: case.options[name] for name in names if name in case.options}
+
+
+def _attributes(fit: Any, estimator: str, leave_out: Set[str] = frozenset()) -> Quantities:
+    """The quantities of an estimator that the fit has as attributes."""
+    found = {name: getattr(fit, name, None) for name in of_estimator(estimator) if name not in leave_out}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _lm(case: Case) -> Quantities:
+    fit = refimpl.lm(case.formula, case.data, **_given(case, "weights", "tol"))
+    quantities = _attributes(fit, "lm") | _limits(fit, case)
+    if (newdata := case.options.get("newdata")) is not None:
+        quantities |= _predicted(fit, pd.DataFrame(newdata), case.options["level"])
+    return quantities
+
+
+def _ols(case: Case) -> Quantities:
+    fit = refimpl.ols(case.formula, case.data, **_given(case, "weights"))
+    return _attributes(fit, "ols") | _limits(fit, case)
+
+
+def _limits(fit: Any, case: Case) -> Quantities:
+    limits = fit.confint(case.options["level"])
+    return {"conf_low": limits.iloc[:, 0], "conf_high": limits.iloc[:, 1]}
+
+
+def _predicted(fit: Any, newdata: pd.DataFrame, level: float) -> Quantities:
+    rows = [str(i) for i in range(1, len(newdata) + 1)]
+    confidence = fit.predict(newdata, "confidence", level).set_axis(rows, axis=0)
+    prediction = fit.predict(newdata, "prediction", level).set_axis(rows, axis=0)
+    return {
+        "predicted": confidence["fit"],
+        "predicted_se": confidence["se"],
+        "predicted_conf_low": confidence["low"],
+        "predicted_conf_high": confidence["high"],
+        "predicted_pred_low": prediction["low"],
+        "predicted_pred_high": prediction["high"],
+    }
+
+
+def _robcov(case: Case) -> Quantities:
+    fit = refimpl.ols(case.formula, case.data, **_given(case, "weights"))
+    return _attributes(refimpl.robcov(fit, **_given(case, "cluster", "method")), "robcov")
+
+
+def _tested(fit: Any, vcov: pd.DataFrame, case: Case) -> Quantities:
+    tested = sandwich.with_vcov(fit, vcov, case.options["test"], case.options.get("df"))
+    own = _attributes(tested, case.estimator, leave_out={"df", "n_clusters"})
+    return own | {"df": tested.df_test}
+
+
+def _vcov_hc(case: Case) -> Quantities:
+    fit = refimpl.lm(case.formula, case.data, **_given(case, "weights"))
+    return _tested(fit, refimpl.vcov_hc(fit, case.options["type"]), case)
+
+
+def _vcov_cluster(case: Case) -> Quantities:
+    fit = refimpl.lm(case.formula, case.data, **_given(case, "weights"))
+    vcov = refimpl.vcov_cluster(fit, **_given(case, "cluster", "type", "small_sample", "multi0"))
+    codes = sandwich.cluster_columns(fit, case.options["cluster"])
+    counts = {name: len(np.unique(one)) for name, one in codes.items()}
+    return _tested(fit, vcov, case) | {"n_clusters": counts}
+
+
+def _ml_sandwich(case: Case) -> Quantities:
+    frame = model.model_frame(model.parse(case.formula), case.data)
+    X = pd.DataFrame(model.model_matrix(frame).X, columns=list(case.options["coef"]))
+    y, at = frame.response, np.array(list(case.options["coef"].values()))
+    if case.options["family"] == "gaussian":
+        e = y - X.to_numpy() @ at
+        variance = float(e @ e) / len(e)
+        information, scores = X.T @ X / variance, X.mul(e / variance, axis=0)
+    else:
+        mu = 1 / (1 + np.exp(-(X.to_numpy() @ at)))
+        information, scores = X.T @ X.mul(mu * (1 - mu), axis=0), X.mul(y - mu, axis=0)
+    cluster = case.options.get("cluster")
+    groups = None if cluster is None else case.data.loc[frame.row_labels, cluster].to_numpy()
+    vcov = refimpl.ml_sandwich(information, scores, groups)
+    return {"vcov": vcov, "std_error": pd.Series(np.sqrt(np.diag(vcov)), index=vcov.index)}
+
+
+def _anova(case: Case) -> Quantities:
+    fits = [refimpl.lm(text, case.data, **_given(case, "weights")) for text in case.formulas]
+    table = refimpl.anova(*fits)
+    table = table.set_axis([str(i) for i in range(1, len(fits) + 1)], axis=0)
+    return {name: table[name] for name in of_estimator("anova") if name in table}
+
+
+_FITS: Mapping[str, Callable[[Case], Quantities]] = {
+    "lm": _lm,
+    "ols": _ols,
+    "robcov": _robcov,
+    "vcov_hc": _vcov_hc,
+    "vcov_cluster": _vcov_cluster,
+    "ml_sandwich": _ml_sandwich,
+    "anova": _anova,
+}
+
+implementation = Refimpl()

@@ -1,0 +1,357 @@
+"""One verdict for every cell: what was got, what was expected, how many digits they share, and what that means.
+
+It never asserts and never stops at the first difference, and it does not know where the expected values came from.
+What agreement a cell is held to is in tolerance; running implementations is in check.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compat.cases import Case
+from compat.cells import Cell, Label, Labelled, NotCells, labelled
+from compat.noise import Scene
+from compat.quantities import QUANTITIES, Kind
+from compat.tolerance import OBJECTIVE, SMALLEST_P, Held, accurate_enough, held
+
+Floats = NDArray[np.float64]
+
+
+class Verdict(StrEnum):
+    """What a comparison of one cell concluded."""
+
+    MATCH = "MATCH"
+    MATCH_UNDER_CONVENTION = "MATCH_UNDER_CONVENTION"
+    CANDIDATE_NOT_CONVERGED = "CANDIDATE_NOT_CONVERGED"
+    REFERENCE_NOT_CONVERGED = "REFERENCE_NOT_CONVERGED"
+    KNOWN_REFERENCE_DEFECT = "KNOWN_REFERENCE_DEFECT"
+    STRUCTURE = "STRUCTURE"
+    UNEXPLAINED = "UNEXPLAINED"
+    NOT_PROVIDED = "NOT_PROVIDED"
+    NOT_RUN = "NOT_RUN"
+    ERROR = "ERROR"
+
+
+MEANING: Mapping[Verdict, str] = {
+    Verdict.MATCH: "the two agree as far as rounding lets two correct computations agree",
+    Verdict.MATCH_UNDER_CONVENTION: "they agree once a named closed form is applied: another small-sample factor, ...",
+    Verdict.CANDIDATE_NOT_CONVERGED: "the implementation stopped before its optimum",
+    Verdict.REFERENCE_NOT_CONVERGED: "R stopped before its optimum, and the implementation is below it",
+    Verdict.KNOWN_REFERENCE_DEFECT: "this stack is known to be wrong here",
+    Verdict.STRUCTURE: "names, their order, or rows are not R's",
+    Verdict.UNEXPLAINED: "the numbers differ and nothing explains it",
+    Verdict.NOT_PROVIDED: "the implementation does not offer this; counted apart",
+    Verdict.NOT_RUN: "nothing was compared: data, R or the expected file is not here; never green",
+    Verdict.ERROR: "the implementation stopped where R answers",
+}
+
+# What makes a run fail. NOT_PROVIDED and NOT_RUN do so under --strict, or when nothing at all was compared.
+BAD = frozenset({Verdict.STRUCTURE, Verdict.UNEXPLAINED, Verdict.ERROR, Verdict.CANDIDATE_NOT_CONVERGED})
+ABSENT = frozenset({Verdict.NOT_PROVIDED, Verdict.NOT_RUN})
+
+
+class Failure(NamedTuple):
+    """An error as an answer: its kind (of the shared vocabulary) and its text."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell's verdict. `got` and `expected` are None where there is no number; `digits` where there is no sense.
+
+    `tolerance` is the difference allowed: absolute, or of logarithms where `reason` says log scale.
+    """
+
+    cell: Cell
+    verdict: Verdict
+    got: float | None = None
+    expected: float | None = None
+    digits: float | None = None
+    tolerance: float | None = None
+    reason: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether this alone makes a run fail."""
+        return self.verdict in BAD
+
+
+@dataclass(frozen=True)
+class Convention:
+    """A closed form that turns one library's numbers into another's; `transform` gets the case and got cells."""
+
+    name: str
+    quantities: frozenset[str]
+    transform: Callable[[Case, Labelled], Labelled]
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Cells in which a stack is known to be wrong: globs over case and cell, and the reason with its source."""
+
+    stack: str
+    case: str
+    cell: str
+    reason: str
+
+    def covers(self, stack: str, case: str, cell: Cell) -> bool:
+        """Whether a cell is one of them."""
+        return self.stack == stack and fnmatchcase(case, self.case) and fnmatchcase(str(cell), self.cell)
+
+
+# A certified value as a decimal string, by quantity and label.
+Certified = Mapping[str, Mapping[str, str] | str]
+
+
+def digits(got: Floats, expected: Floats) -> Floats:
+    """-log10 of the relative difference (absolute where expected is 0), at most 16; NaN where one is not finite."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = np.where(expected == 0, 1.0, np.abs(expected))
+        found = np.minimum(-np.log10(np.abs(got - expected) / scale), 16.0)
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    return np.where(same, 16.0, np.where(np.isfinite(got) & np.isfinite(expected), found, np.nan))
+
+
+def compare(
+    case: Case,
+    got: Mapping[str, Any] | Failure,
+    expected: Mapping[str, Any] | Failure,
+    certified: Certified | None = None,
+    *,
+    messages: bool = False,
+    conventions: Sequence[Convention] = (),
+) -> list[Row]:
+    """Return a verdict for every expected cell, and for every one got that R's labels do not have.
+
+    `got` and `expected` are quantities (name -> float, mapping, Series or DataFrame) or a Failure. A quantity that
+    is expected and not got is one row NOT_PROVIDED; one got that R does not give for this case is ignored. NA and
+    NaN are alike. With `certified` values two rows more per quantity say whether enough digits are right.
+    `messages` compares the texts of errors too, as is right for R itself.
+    """
+    if isinstance(expected, Failure):
+        return _compare_failures(got, expected, messages)
+    if isinstance(got, Failure):
+        return [_stopped(got)]
+    wanted = {name: labelled(value) for name, value in expected.items()}
+    scene = Scene(case, wanted)
+    given, rows = _read(got, wanted)
+    converged = _optimum(given, wanted)
+    for name, cells in wanted.items():
+        if name not in given:
+            if not any(row.cell.quantity == name for row in rows):
+                rows.append(Row(Cell(name, ()), Verdict.NOT_PROVIDED, reason="not among what fit() returned"))
+            continue
+        compared = _compare_quantity(scene, name, given[name], cells)
+        rows.extend(_explained(compared, scene, given[name], converged, conventions))
+    if certified:
+        rows.extend(_compare_certified(given, wanted, certified))
+    return rows
+
+
+def _read(got: Mapping[str, Any], wanted: Mapping[str, Labelled]) -> tuple[dict[str, Labelled], list[Row]]:
+    """The quantities wanted, as cells; what cannot be read as such is a STRUCTURE row."""
+    given: dict[str, Labelled] = {}
+    rows: list[Row] = []
+    for name in wanted:
+        if got.get(name) is None:
+            continue
+        try:
+            given[name] = labelled(got[name])
+        except (NotCells, TypeError, ValueError) as error:
+            rows.append(Row(Cell(name, ()), Verdict.STRUCTURE, reason=str(error)))
+    return given, rows
+
+
+# -- errors as answers ------------------------------------------------------------------------------------------------
+
+_ERROR = Cell("error", ())
+_MESSAGE = Cell("error", ("message",))
+
+
+def _stopped(got: Failure) -> Row:
+    if got.kind == "not-converged":
+        return Row(_ERROR, Verdict.CANDIDATE_NOT_CONVERGED, reason=got.message)
+    return Row(_ERROR, Verdict.ERROR, reason=f"{got.kind}: {got.message}")
+
+
+def _compare_failures(got: Mapping[str, Any] | Failure, expected: Failure, messages: bool) -> list[Row]:
+    if not isinstance(got, Failure):
+        return [
+            Row(_ERROR, Verdict.UNEXPLAINED, reason=f"R refuses ({expected.kind}: {expected.message}), this answers")
+        ]
+    if got.kind != expected.kind:
+        reason = f"R's kind is {expected.kind}, this one's {got.kind}: {got.message}"
+        return [Row(_ERROR, Verdict.UNEXPLAINED, reason=reason)]
+    rows = [Row(_ERROR, Verdict.MATCH, digits=16.0, reason=f"both refuse: {expected.kind}")]
+    if messages:
+        same = got.message == expected.message
+        said = "the same text" if same else f"R said {expected.message!r}, now {got.message!r}"
+        rows.append(Row(_MESSAGE, Verdict.MATCH if same else Verdict.UNEXPLAINED, reason=said))
+    return rows
+
+
+# -- one quantity -----------------------------------------------------------------------------------------------------
+
+
+def _compare_quantity(scene: Scene, name: str, got: Labelled, expected: Labelled) -> list[Row]:
+    if got.depth != expected.depth and got.labels and expected.labels:
+        shapes = ("a single number", "one label a cell", "a row and a column a cell")
+        reason = f"expected {shapes[expected.depth]}, got {shapes[got.depth]}"
+        return [Row(Cell(name, ()), Verdict.STRUCTURE, reason=reason)]
+    limits = held(scene, name, expected)
+    return [*_structure(name, got, expected), *_judge(name, got, expected, limits)]
+
+
+def _explained(
+    rows: list[Row], scene: Scene, got: Labelled, converged: Verdict | None, conventions: Sequence[Convention]
+) -> list[Row]:
+    """The same rows, where something unexplained has an explanation after all: the optimum, or a convention."""
+    if not any(row.verdict is Verdict.UNEXPLAINED for row in rows):
+        return rows
+    name = rows[0].cell.quantity
+    if converged is not None and name in QUANTITIES and QUANTITIES[name].kind is Kind.OPTIMISED:
+        return [replace(row, verdict=converged) if row.verdict is Verdict.UNEXPLAINED else row for row in rows]
+    expected = scene.expected[name]
+    for convention in (one for one in conventions if name in one.quantities):
+        turned = list(_judge(name, convention.transform(scene.case, got), expected, held(scene, name, expected)))
+        if all(row.verdict is Verdict.MATCH for row in turned):
+            under = Verdict.MATCH_UNDER_CONVENTION
+            return [replace(row, verdict=under, reason=convention.name) for row in turned]
+    return rows
+
+
+def _structure(name: str, got: Labelled, expected: Labelled) -> Iterator[Row]:
+    """Labels that R does not have, and another order of the same labels."""
+    known = set(expected.labels)
+    for label, value in got.as_dict().items():
+        if label not in known:
+            yield Row(Cell(name, label), Verdict.STRUCTURE, got=value, reason="R has no such label here")
+    if got.labels != expected.labels and set(got.labels) == known:
+        at = next(i for i, (a, b) in enumerate(zip(got.labels, expected.labels, strict=True)) if a != b)
+        mine, rs = ", ".join(got.labels[at]), ", ".join(expected.labels[at])
+        yield Row(Cell(name, ()), Verdict.STRUCTURE, reason=f"another order: at place {at + 1} {mine!r}, R has {rs!r}")
+
+
+def _judge(name: str, got: Labelled, expected: Labelled, limits: Held) -> Iterator[Row]:
+    """A verdict for every expected cell."""
+    cells = got.as_dict()
+    present = np.array([label in cells for label in expected.labels], dtype=bool)
+    values = np.array([cells.get(label, np.nan) for label in expected.labels])
+    good = _agree(values, expected.values, limits)
+    shared = digits(values, expected.values).tolist()
+    lists = zip(
+        expected.labels, values.tolist(), expected.values.tolist(), shared, limits.allowed.tolist(),
+        present.tolist(), good.tolist(), strict=True,
+    )  # fmt: skip
+    for label, value, want, same, allowed, there, ok in lists:
+        if not there:
+            yield Row(Cell(name, label), Verdict.STRUCTURE, expected=want, reason="this label is missing")
+        else:
+            yield _row(Cell(name, label), value, want, same, allowed, ok, limits.reason)
+
+
+def _row(cell: Cell, got: float, want: float, same: float, allowed: float, ok: bool, reason: str) -> Row:
+    if not ok and math.isnan(got) != math.isnan(want):
+        reason = "R has a number, this is missing" if math.isnan(got) else "R has NA, this is a number"
+    verdict = Verdict.MATCH if ok else Verdict.UNEXPLAINED
+    return Row(cell, verdict, got, want, None if math.isnan(same) else same, allowed, reason)
+
+
+def _agree(got: Floats, expected: Floats, limits: Held) -> NDArray[np.bool_]:
+    """Whether each cell is within what it is held to; where everything is allowed, anything will do."""
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if limits.on_log:
+            inside = (got >= 0) & (got <= 1)
+            logs = np.log(np.maximum(got, SMALLEST_P)) - np.log(np.maximum(expected, SMALLEST_P))
+            near = inside & (np.abs(logs) <= limits.allowed)
+        else:
+            near = np.abs(got - expected) <= limits.allowed
+    return np.asarray(same | near | np.isposinf(limits.allowed))
+
+
+def _optimum(got: Mapping[str, Labelled], expected: Mapping[str, Labelled]) -> Verdict | None:
+    """Who stopped before the optimum, judged by the objective each side reached."""
+    if "objective" not in got or "objective" not in expected:
+        return None
+    above = float(got["objective"].values[0] - expected["objective"].values[0])
+    if above > OBJECTIVE:
+        return Verdict.CANDIDATE_NOT_CONVERGED
+    return Verdict.REFERENCE_NOT_CONVERGED if above < -OBJECTIVE else None
+
+
+# -- certified values -------------------------------------------------------------------------------------------------
+
+
+class CertifiedDigits(NamedTuple):
+    """How many digits of a quantity are right at least, and in which cell."""
+
+    quantity: str
+    digits: float
+    label: Label
+
+
+def certified_digits(got: Mapping[str, Labelled], certified: Certified) -> list[CertifiedDigits]:
+    """Return the least number of right digits of every quantity that is certified and was got.
+
+    NIST names coefficients B0, B1, ...: where the labels are not the fit's they are taken in its order.
+    """
+    return [
+        _least(name, got[name], {"": truth} if isinstance(truth, str) else truth)
+        for name, truth in certified.items()
+        if name in got
+    ]
+
+
+def _least(name: str, got: Labelled, truth: Mapping[str, str]) -> CertifiedDigits:
+    mine = got.as_dict()
+    if all((label,) in mine for label in truth):
+        labels: list[Label] = [(label,) for label in truth]
+    elif len(truth) == len(mine):
+        labels = list(mine)
+    else:
+        return CertifiedDigits(name, 0.0, ("labels",))
+    values = np.array([mine[label] for label in labels])
+    shared = np.nan_to_num(digits(values, np.array([float(text) for text in truth.values()])))
+    at = int(np.argmin(shared))
+    return CertifiedDigits(name, float(shared[at]), labels[at])
+
+
+def _compare_certified(
+    got: Mapping[str, Labelled], expected: Mapping[str, Labelled], certified: Certified
+) -> Iterator[Row]:
+    """Whether each quantity is at least as close to the certified values as R is."""
+    rs = {found.quantity: found for found in certified_digits(expected, certified)}
+    for mine in certified_digits(got, certified):
+        if mine.quantity not in rs:
+            continue
+        theirs = rs[mine.quantity].digits
+        enough = accurate_enough(mine.digits, theirs)
+        where = f" at {', '.join(mine.label)}" if mine.label else ""
+        reason = f"{mine.digits:.1f} certified digits{where}, R has {theirs:.1f}"
+        verdict = Verdict.MATCH if enough else Verdict.UNEXPLAINED
+        yield Row(Cell(mine.quantity, ("certified",)), verdict, digits=mine.digits, reason=reason)
+
+
+# -- known defects ----------------------------------------------------------------------------------------------------
+
+
+def excuse(rows: Sequence[Row], stack: str, case: str, defects: Sequence[Defect]) -> list[Row]:
+    """Turn UNEXPLAINED into KNOWN_REFERENCE_DEFECT where the stack is known to be wrong."""
+    out = []
+    for row in rows:
+        known = next((d for d in defects if d.covers(stack, case, row.cell)), None)
+        if known is not None and row.verdict is Verdict.UNEXPLAINED:
+            row = replace(row, verdict=Verdict.KNOWN_REFERENCE_DEFECT, reason=f"{stack}: {known.reason}")
+        out.append(row)
+    return out

@@ -1,0 +1,172 @@
+"""What agreement each quantity can be held to, and why: every tolerance of the project has its one home here.
+
+Nothing here is tuned: an algebraic cell may differ by what rounding alone can do to it in this very case (see
+noise and conditioning), and by R's own floor across BLAS builds. Who compares is compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compat.cells import Labelled
+from compat.conditioning import EPS
+from compat.noise import Scene, rule_for
+from compat.quantities import QUANTITIES, Kind, quantity
+
+Floats = NDArray[np.float64]
+
+# R against R: reference BLAS, OpenBLAS, BLIS and ATLAS agree to 13.0 digits or better on well-conditioned linear
+# models (measured with R 4.2.2). One digit of room makes this what no port can be asked to beat.
+FLOOR = 1e-12
+
+# Below the smallest double of full precision a tail probability has fewer digits, and R prints < 2.2e-16 anyway.
+SMALLEST_P = 1e-300
+
+# lmer's optimiser stops when the objective moves by less than 1e-8 (nloptwrap's ftol_abs), and near its minimum an
+# objective known to d pins its argument to about sqrt(d).
+OBJECTIVE = 1e-7
+PINNED = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What the cells of a quantity are held to: the difference allowed (m,), of logarithms if `on_log`, and why."""
+
+    allowed: Floats
+    reason: str
+    on_log: bool = False
+
+
+def held(scene: Scene, name: str, cells: Labelled) -> Held:
+    """Return what the expected `cells` of a quantity are held to in this scene."""
+    kind = quantity(name).kind if name in QUANTITIES else Kind.ALGEBRAIC
+    if kind in (Kind.EXACT, Kind.BOUNDARY):
+        return Held(np.zeros(cells.values.size), "a count: equality")
+    if kind is Kind.TAIL:
+        return _tail(scene, name, cells)
+    if kind is Kind.OPTIMISED:
+        scale = np.nanmax(np.abs(cells.values), initial=0.0)
+        return Held(np.full(cells.values.size, PINNED * scale), "an objective known to 1e-8 pins its argument to 1e-4")
+    return _algebraic(scene, name, cells)
+
+
+def _algebraic(scene: Scene, name: str, cells: Labelled) -> Held:
+    floor = FLOOR * np.nan_to_num(np.abs(cells.values), posinf=0.0)
+    noise, reason = _noise(scene, name, cells)
+    if noise is None:
+        return Held(floor, f"R's own floor across BLAS builds, 1e-12 relative{reason}")
+    return Held(np.maximum(np.where(np.isnan(noise), 0.0, noise), floor), f"{reason}; at least 1e-12 relative")
+
+
+def _noise(scene: Scene, name: str, cells: Labelled) -> tuple[Floats | None, str]:
+    """The rule's noise, or None with what stood in its way."""
+    entry = rule_for(name, scene.case.estimator)
+    if entry is None:
+        return None, ""
+    anova = scene.case.estimator == "anova"
+    profile = next(iter(scene.models), None) if anova else scene.conditioning
+    if profile is None or (anova and len(scene.models) != cells.values.size):
+        return None, f" (no model matrix: {scene.problem})" if scene.problem else ""
+    return entry.rule(scene, profile, cells), entry.reason
+
+
+# -- tails -----------------------------------------------------------------------------------------------------------
+
+
+def t_elasticity(t: Floats, df: float) -> Floats:
+    """Bound of |d log p / dt| for the two-sided p-value of t on `df` (or the normal, df infinite).
+
+    Integrating d/ds[f(s)(df + s^2)/(df s)] = -f(s)(1 + 1/s^2) from t on bounds f(t)/sf(t) by
+    (t + 1/t) df/(df + t^2); and a normal hazard, which no t exceeds, is below 1 + t.
+    """
+    t = np.abs(t)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = (t + 1 / t) * (1 / (1 + t**2 / df))
+    return np.fmin(far, 1 + t)
+
+
+def f_elasticity(value: Floats, df1: Floats, df2: Floats) -> Floats:
+    """Bound of |d log p / d log F|: it increases to df2/2, and for df2 infinite (chi-squared/df1) to (df1 F + 1)/2."""
+    return np.fmin(df2 / 2, (df1 * value + 1) / 2)
+
+
+def _tail(scene: Scene, name: str, cells: Labelled) -> Held:
+    """The logarithm of p moves by its elasticity times the noise of its statistic; R's own p is good to 1e-12."""
+    source, moved = _TAILS[(scene.case.estimator == "anova", name)](scene, cells)
+    statistic = scene.expected.get(source)
+    logs = np.abs(np.log(np.clip(np.nan_to_num(cells.values, nan=1.0), SMALLEST_P, None)))
+    own = np.full(cells.values.size, FLOOR) + 16 * EPS * logs
+    if statistic is None:
+        return Held(own, "log scale, 1e-12: the statistic is not known", on_log=True)
+    reason = f"log scale: the noise of {source} times the tail's elasticity; at least 1e-12"
+    return Held(own + np.where(np.isnan(moved), 0.0, moved), reason, on_log=True)
+
+
+def _of_statistic(scene: Scene, source: str, cells: Labelled) -> tuple[Floats, Floats]:
+    """The expected statistic at the labels of its p-values, and its noise."""
+    found = scene.expected.get(source)
+    if found is None:
+        return np.full(cells.values.size, np.nan), np.full(cells.values.size, np.nan)
+    noise = dict(zip(found.labels, _algebraic(scene, source, found).allowed.tolist(), strict=True))
+    values = scene.beside(source, cells)
+    return values, np.array([noise.get(label, np.nan) for label in cells.labels])
+
+
+def _t_tail(scene: Scene, cells: Labelled) -> tuple[str, Floats]:
+    df = scene.scalar("df")
+    df = scene.scalar("df_residual") if np.isnan(df) else df
+    values, noise = _of_statistic(scene, "statistic", cells)
+    return "statistic", np.where(np.isinf(noise), np.inf, t_elasticity(values, df if df == df else np.inf) * noise)
+
+
+def _ratio_tail(source: str, df1: str, df2: str) -> Callable[[Scene, Labelled], tuple[str, Floats]]:
+    def tail(scene: Scene, cells: Labelled) -> tuple[str, Floats]:
+        values, noise = _of_statistic(scene, source, cells)
+        lower = scene.beside(df1, cells)
+        upper = np.full(cells.values.size, np.inf) if not df2 else scene.beside(df2, cells)
+        if source == "lr_chi2":
+            values, noise = values / lower, noise / lower
+        if scene.case.estimator == "anova":  # the largest model's
+            upper = np.full(cells.values.size, np.nanmin(upper, initial=np.inf))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return source, np.where(np.isinf(noise), np.inf, f_elasticity(values, lower, upper) * noise / values)
+
+    return tail
+
+
+_TAILS: Mapping[tuple[bool, str], Callable[[Scene, Labelled], tuple[str, Floats]]] = {
+    (False, "p_value"): _t_tail,
+    (False, "f_p_value"): _ratio_tail("f_statistic", "f_numdf", "f_dendf"),
+    (False, "lr_p_value"): _ratio_tail("lr_chi2", "lr_df", ""),
+    (True, "p_value"): _ratio_tail("f_statistic", "df", "df_residual"),
+}
+
+
+# -- numbers that somebody printed, and certified ones ---------------------------------------------------------------
+
+
+def printed(text: str) -> Decimal:
+    """Half a unit of the last digit of a printed number: what its rounding hides."""
+    exponent = Decimal(text).as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError(f"{text!r} is not a finite number")
+    return Decimal(1).scaleb(exponent) / 2
+
+
+# A factor of two in the last rounding error is luck, not accuracy; and from 13 digits on R's own digits change with
+# its BLAS, so nobody is asked for more.
+LUCK = 0.3
+ENOUGH = 13.0
+
+
+def accurate_enough(digits: float, digits_of_r: float) -> bool:
+    """Whether so many certified digits will do where R has `digits_of_r`: as many as R, up to 13, less a factor of 2.
+
+    Both are the least over the cells of one quantity: R may be lucky in one coefficient, not in all.
+    """
+    return digits >= min(digits_of_r, ENOUGH) - LUCK
