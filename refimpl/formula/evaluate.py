@@ -1,0 +1,117 @@
+"""Evaluates one variable of a formula on the data: symbols are columns, calls go to the allowed functions. There is no eval.
+
+A call that must repeat itself on new data (poly, bs, ns, scale) leaves its `basis` on the value; see `frame`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, FormulaError
+from . import operators
+from .functions import FUNCTIONS, Arguments
+from .syntax import Call, Constant, Expression, Name, Number, Text
+from .values import Levels, Numeric, Value, from_column
+
+_CONSTANTS = {
+    "TRUE": Numeric(np.array([1.0]), "logical"),
+    "FALSE": Numeric(np.array([0.0]), "logical"),
+    "NA": Numeric(np.array([np.nan]), "logical"),
+    "NaN": Numeric(np.array([np.nan])),
+    "Inf": Numeric(np.array([np.inf])),
+}
+_ARITHMETIC = frozenset(["+", "-", "*", "/", "^", "%%", "%/%"])
+_LOGIC = frozenset(["&", "&&", "|", "||"])
+_COMPARISONS = frozenset(["==", "!=", "<", ">", "<=", ">="])
+
+
+class Evaluator:
+    """Evaluates expressions on one data set, reading each column once.
+
+    `data` is a DataFrame or a mapping of columns; `columns` their names; `source` the formula's text, for errors; `bases`
+    what top-level stateful calls remembered, by R's text of the call, when the data is new data.
+    """
+
+    def __init__(self, data: Any, columns: Mapping[str, Any] | Any, n: int, source: str) -> None:
+        self.data = data
+        self.columns = columns
+        self.n = n
+        self.source = source
+        self.read: dict[str, Value] = {}
+
+    def column(self, node: Name) -> Value:
+        """A column of the data."""
+        value = self.read.get(node.name)
+        if value is None:
+            if node.name not in self.columns:
+                raise self.unknown(node)
+            value = self.read[node.name] = from_column(self.data[node.name], node.name)
+            if len(value) != self.n:
+                raise DataError("r-error", f"variable lengths differ: column '{node.name}' has {len(value)} values, not {self.n}")
+        return value
+
+    def unknown(self, node: Name) -> FormulaError:
+        close = get_close_matches(node.name, [str(c) for c in self.columns], n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        if node.name in ("T", "F", "pi"):
+            hint = "; write TRUE, FALSE or the number itself"
+        return FormulaError("unknown-column", f"the data has no column '{node.name}'{hint}", self.source, node.position)
+
+    def value(self, node: Expression, basis: Any = None) -> Value:
+        """The value of an expression. `basis`: what a stateful call at its top remembered from the fit."""
+        if isinstance(node, Name):
+            return self.column(node)
+        if isinstance(node, Number):
+            return Numeric(np.array([node.value]), "integer" if node.integer else "double")
+        if isinstance(node, Text):
+            return Levels(np.zeros(1, dtype=np.intp), (node.value,), "character")
+        if isinstance(node, Constant):
+            if node.name not in _CONSTANTS:
+                raise FormulaError("formula-forbidden", f"{node.name} has no use here", self.source, node.position)
+            return _CONSTANTS[node.name]
+        try:
+            return self.call(node, basis)
+        except DataError as error:
+            if isinstance(error, FormulaError) or error.kind != "r-error":
+                raise
+            raise FormulaError("r-error", str(error), self.source, node.position) from None
+
+    def call(self, node: Call, basis: Any) -> Value:
+        name, arguments = node.function, node.arguments
+        if name == "(":
+            return self.value(arguments[0])
+        if name in FUNCTIONS:
+            return FUNCTIONS[name](Arguments(node, self, basis))
+        values = [self.value(argument) for argument in arguments]
+        if len(values) == 1:
+            return operators.negate(values[0]) if name == "!" else operators.sign_of(name, values[0])
+        if name in _ARITHMETIC:
+            return operators.arithmetic(name, *values)
+        if name in _LOGIC:
+            return operators.logic(name, *values)
+        if name in _COMPARISONS:
+            return operators.compare(name, *values)
+        if name == ":":
+            return _colon(*values)
+        raise FormulaError("formula-forbidden", f"'{name}' cannot be used here", self.source, node.position)
+
+
+MAX_RANGE = 100_000
+
+
+def _colon(first: Value, last: Value) -> Value:
+    """`a:b` inside a call: a range of numbers, or the interaction of two factors."""
+    if isinstance(first, Levels) or isinstance(last, Levels):
+        raise operators.refuse("':' of factors inside a call; use interaction()")
+    if len(first) != 1 or len(last) != 1 or not np.isfinite([first.values[0], last.values[0]]).all():
+        raise operators.refuse("':' inside a call needs two single numbers")
+    start, stop = float(first.values[0]), float(last.values[0])
+    if abs(stop - start) > MAX_RANGE:
+        raise operators.refuse(f"a range of more than {MAX_RANGE} numbers")
+    count = int(abs(stop - start) + 1e-10) + 1
+    values = start + (1.0 if stop >= start else -1.0) * np.arange(count)
+    return Numeric(values, "integer" if start == int(start) else "double")

@@ -1,0 +1,250 @@
+"""Reads R's formula text into the nodes of `syntax`: the whole grammar of a formula, an allowlist of functions, caps. Nothing is evaluated.
+
+Every rule, with an example (loosest binding first, as in R's ?Syntax):
+
+    formula      one- or two-sided              y ~ x          ~ x          log(y) ~ x
+    |  ||        parts, lme4's bars, logical or y ~ x | z      (1 | g)      (x || g)
+    &  &&        logical and                    I(x > 0 & z > 0)
+    !            logical not                    !lg
+    comparison   == != < > <= >= (no chains)    x > 3          I(a == "u")
+    + -          add, delete terms              y ~ a + b      y ~ a * b - a:b      y ~ x - 1
+    * /          crossing, nesting              y ~ a * b      y ~ a / b
+    %in% %% %/%  nesting, remainder, quotient   y ~ b %in% a   y ~ x %% 2           I(x %/% 2)
+    :            interaction; a range in calls  y ~ a:b        c(1:3)
+    unary + -    sign                           y ~ -1 + x     I(-x)
+    ^ **         crossing to a degree; power    y ~ (a + b)^2  I(x^2)               I(x**2)
+    ( )          grouping                       y ~ (a + b):c
+    call         allowed functions only         log(x, base = 2)   poly(x, 2)   bs(x, df = 4)
+    name         a column, backticks for any    y ~ x          `my column`          .hidden
+    .            all other columns              y ~ .          y ~ . - x            y ~ .^2
+    number       R's numerals                   0  1  2.5  1e-3  0x1F  5L  .5
+    string       either quote, R's escapes      factor(a, levels = c("u", 'v'))
+    constant     reserved words                 TRUE FALSE NULL NA NaN Inf
+    comment      to the end of the line         y ~ x  # why
+    line break   inside ( ), after an operator  y ~ x +
+                                                  z
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ..errors import FormulaError
+from .deparse import deparse, deparse_formula, format_double
+from .lexer import Token, tokenize
+from .syntax import Call, Constant, Expression, Formula, Name, Number, Text
+
+MAX_LENGTH = 20_000  # characters of a formula
+MAX_DEPTH = 50  # nested parentheses and calls: R's own parser stops at 50
+MAX_VARIABLE_LENGTH = 500  # R breaks the text of a longer variable into lines
+
+MATH = frozenset("log log2 log10 log1p exp expm1 sqrt abs round floor ceiling sin cos tan sign".split())
+FACTORS = frozenset("factor as.factor ordered relevel interaction cut C".split())
+STATEFUL = frozenset("scale poly bs ns".split())
+CONTRASTS = frozenset("contr.treatment contr.sum contr.helmert contr.poly contr.SAS".split())
+CONVERSIONS = frozenset("as.numeric as.character ifelse is.na c I offset".split())
+FUNCTIONS = MATH | FACTORS | STATEFUL | CONTRASTS | CONVERSIONS
+OPERATORS = frozenset("~ | || & && ! == != < > <= >= + - * / %in% %% %/% : ^ (".split())
+
+_BINDING = {  # left binding power of a binary operator
+    "~": 20, "|": 30, "||": 30, "&": 40, "&&": 40, "==": 60, "!=": 60, "<": 60, ">": 60, "<=": 60, ">=": 60,
+    "+": 70, "-": 70, "*": 80, "/": 80, "%in%": 90, "%%": 90, "%/%": 90, ":": 100, "^": 120,
+}  # fmt: skip
+_PREFIX = {"~": 20, "!": 50, "+": 110, "-": 110}
+_CONSTANTS = frozenset(["TRUE", "FALSE", "NULL", "NA", "NaN", "Inf"])
+
+
+class _Parser:
+    """Precedence climbing over the tokens; line breaks end an expression only outside parentheses, as in R."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.tokens = tokenize(source)
+        self.at = 0
+        self.depth = 0
+        self.open = 0
+
+    def fail(self, message: str, token: Token, kind: str = "formula-syntax") -> FormulaError:
+        return FormulaError(kind, message, self.source, token.position)
+
+    def skip_breaks(self) -> None:
+        while self.tokens[self.at].kind == "break":
+            self.at += 1
+
+    def peek(self) -> Token:
+        if self.open:
+            self.skip_breaks()
+        return self.tokens[self.at]
+
+    def take(self) -> Token:
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def expect(self, text: str) -> Token:
+        token = self.take()
+        if token.kind != "operator" or token.text != text:
+            raise self.fail(f"expected '{text}' here, found {token.describe()}", token)
+        return token
+
+    def whole(self) -> Expression:
+        """The one expression that the text must be."""
+        self.skip_breaks()
+        result = self.expression(0)
+        self.skip_breaks()
+        if self.tokens[self.at].kind == "semicolon":
+            self.at += 1
+            self.skip_breaks()
+        token = self.tokens[self.at]
+        if token.kind != "end":
+            raise self.fail(f"the formula has ended, but {token.describe()} follows", token)
+        return result
+
+    def expression(self, binding: int) -> Expression:
+        """An expression whose operators bind tighter than `binding`."""
+        self.depth += 1
+        if self.depth > 4 * MAX_DEPTH:
+            raise self.fail("operators nested too deep", self.peek(), "formula-too-large")
+        self.skip_breaks()
+        left = self.operand()
+        while True:
+            token = self.peek()
+            power = _BINDING.get(token.text, 0) if token.kind == "operator" else 0
+            if power <= binding:
+                break
+            self.take()
+            right = self.expression(power - 1 if token.text == "^" else power)
+            left = Call(token.text, (left, right), position=token.position)
+            following = self.peek()
+            if power == 60 and following.kind == "operator" and _BINDING.get(following.text) == 60:
+                raise self.fail("comparisons cannot be chained; use & between two of them", following)
+        self.depth -= 1
+        return left
+
+    def operand(self) -> Expression:
+        token = self.take()
+        if token.kind == "operator" and token.text in _PREFIX:
+            return Call(token.text, (self.expression(_PREFIX[token.text]),), position=token.position)
+        if token.kind == "operator" and token.text == "(":
+            inner = self.within_parentheses(token)
+            result: Expression = Call("(", (inner,), position=token.position)
+        elif token.kind == "number":
+            result = self.number(token)
+        elif token.kind == "string":
+            result = Text(token.value, token.position)
+        elif token.kind in ("name", "quoted name"):
+            result = self.name_or_call(token)
+        else:
+            raise self.fail(f"expected a term here, found {token.describe()}", token)
+        following = self.peek()
+        if following.kind == "operator" and following.text == "(":
+            raise self.fail("only a plain function name can be called", following, "formula-forbidden")
+        return result
+
+    def number(self, token: Token) -> Number:
+        value, integer = float(token.value), token.text.endswith("L")
+        if integer and (value != int(value) or abs(value) > 2**31 - 1):
+            integer = False
+        if not integer and float(format_double(value)) != value:
+            raise self.fail("a number keeps at most 15 significant digits in a formula", token, "formula-forbidden")
+        return Number(value, integer, token.position)
+
+    def enter(self, token: Token) -> None:
+        self.open += 1
+        if self.open > MAX_DEPTH:
+            raise self.fail(f"more than {MAX_DEPTH} nested parentheses", token, "formula-too-large")
+
+    def within_parentheses(self, token: Token) -> Expression:
+        self.enter(token)
+        inner = self.expression(0)
+        self.expect(")")
+        self.open -= 1
+        return inner
+
+    def name_or_call(self, token: Token) -> Expression:
+        following = self.peek()
+        called = following.kind == "operator" and following.text == "("
+        if token.kind == "quoted name":
+            if called:
+                raise self.fail("a function is called by its plain name, without backticks", token, "formula-forbidden")
+            return Name(token.value, token.position)
+        if not called:
+            if token.text in _CONSTANTS:
+                return Constant(token.text, token.position)
+            return Name(token.text, token.position)
+        if token.text not in FUNCTIONS:
+            raise self.fail(f"the function '{token.text}' is not allowed in a formula", token, "formula-forbidden")
+        return self.call(token)
+
+    def call(self, token: Token) -> Call:
+        self.enter(self.take())
+        arguments: list[Expression] = []
+        names: list[str | None] = []
+        following = self.peek()
+        while not (following.kind == "operator" and following.text == ")"):
+            names.append(self.argument_name())
+            arguments.append(self.expression(0))
+            following = self.peek()
+            if following.kind == "comma":
+                self.take()
+                if self.peek().text == ")":
+                    raise self.fail("an argument is missing after the comma", self.peek())
+            elif following.text != ")" or following.kind != "operator":
+                raise self.fail(f"expected ',' or ')' here, found {following.describe()}", following)
+        self.take()
+        self.open -= 1
+        given = tuple(names) if any(n is not None for n in names) else ()
+        return Call(token.text, tuple(arguments), given, token.position)
+
+    def argument_name(self) -> str | None:
+        token = self.peek()
+        if token.kind not in ("name", "quoted name"):
+            return None
+        before = self.at
+        self.take()
+        if self.peek().kind == "equals":
+            self.take()
+            return token.value
+        self.at = before
+        return None
+
+
+def _refuse_inner_tildes(expression: Expression, source: str) -> None:
+    pending = [expression]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Call):
+            if node.function == "~":
+                raise FormulaError("formula-syntax", "a formula has one '~'", source, node.position)
+            pending.extend(node.arguments)
+
+
+def _check_left(left: Expression, source: str) -> None:
+    if isinstance(left, Text | Constant | Number):
+        raise FormulaError("formula-syntax", "the response must be a variable", source, left.position)
+    if len(deparse(left)) > MAX_VARIABLE_LENGTH:
+        raise FormulaError("formula-too-large", f"the response is longer than {MAX_VARIABLE_LENGTH} characters", source, 0)
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> Formula:
+    """Read the text of an R formula.
+
+    Nothing is run and no data is needed. Raises FormulaError with line, column and caret: `formula-syntax` where R's parser
+    or terms() refuses too, `formula-forbidden` for R that a formula may not hold here, `formula-too-large` beyond the caps.
+    Source: R 4.2 ?formula, ?Syntax, ?NumericConstants, ?Quotes.
+    """
+    if not isinstance(text, str):
+        raise FormulaError("formula-syntax", f"a formula is a string, not {type(text).__name__}")
+    if len(text) > MAX_LENGTH:
+        raise FormulaError("formula-too-large", f"a formula of {len(text)} characters; {MAX_LENGTH} are allowed")
+    root = _Parser(text).whole()
+    if not (isinstance(root, Call) and root.function == "~"):
+        raise FormulaError("formula-syntax", "a formula needs a '~', as in y ~ x", text, 0)
+    for side in root.arguments:
+        _refuse_inner_tildes(side, text)
+    left = root.arguments[0] if len(root.arguments) == 2 else None
+    right = root.arguments[-1]
+    if left is not None:
+        _check_left(left, text)
+    return Formula(left, right, deparse_formula(left, right), text)

@@ -1,0 +1,291 @@
+"""R's model matrix: factors coded, columns made and named as R names them, and made again from new data.
+
+The terms decide which factor enters by contrasts and which by all its levels; without an intercept the first factor met does.
+Source: R 4.2 ?model.matrix; Chambers & Hastie (1992), sections 2.3.2 and 2.4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError
+from .contrasts import Contrast, contrast_named, indicators
+from .frame import ModelFrame, evaluate_variables, is_finite, offset_values
+from .terms import Terms
+from .values import Floats, Levels, Numeric, Value
+
+MAX_COLUMNS = 20_000
+DEFAULT_CONTRASTS = ("contr.treatment", "contr.poly")
+Part = tuple[str, str | None]
+_LOGICAL_LEVELS = ("FALSE", "TRUE")
+
+
+@dataclass(frozen=True)
+class Design:
+    """How columns are made: per variable of the terms its `kind`, `levels` (None for numbers), `contrast`, `basis`; coding per term."""
+
+    terms: Terms
+    kinds: tuple[str, ...]
+    levels: tuple[tuple[str, ...] | None, ...]
+    contrasts: tuple[Contrast | None, ...]
+    suffixes: tuple[tuple[str, ...] | None, ...]
+    bases: tuple[Any, ...]
+    coding: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class ModelMatrix:
+    """The design matrix of n rows and p columns.
+
+    `X` (n, p) float64 in Fortran order; `names` R's column names; `assign` (p,) the term of each column, 0 the intercept;
+    `parts` per column the (variable, level) pairs it is the product of, the level None for a number, () for the intercept;
+    `offset` (n,) or None.
+    """
+
+    X: Floats
+    names: list[str]
+    assign: npt.NDArray[np.intp]
+    parts: list[tuple[Part, ...]]
+    has_intercept: bool
+    design: Design
+    offset: Floats | None
+
+    @cached_property
+    def contrasts(self) -> dict[str, str]:
+        """The contrast of each factor, by its label."""
+        pairs = zip(self.design.terms.labels_of, self.design.contrasts, strict=True)
+        return {label: contrast.name for label, contrast in pairs if contrast is not None}
+
+    def for_newdata(self, newdata: Any) -> ModelMatrix:
+        """The same columns from new data; rows with missing values give missing rows.
+
+        Raises DataError `unseen-level` (with the levels) and FormulaError `unknown-column`.
+        Source: R 4.2 predict.lm (model.frame with xlev and na.pass, then model.matrix).
+        """
+        return _for_newdata(self.design, newdata)
+
+
+def model_matrix(
+    frame: ModelFrame,
+    contrasts: Mapping[str, str] | None = None,
+    default_contrasts: tuple[str, str] = DEFAULT_CONTRASTS,
+    check: bool = True,
+) -> ModelMatrix:
+    """The design matrix of a model frame.
+
+    `contrasts`: a contrast by variable, e.g. {"a": "contr.sum"}; `default_contrasts`: for factors and for ordered factors.
+    `check`: refuse an empty or infinite matrix, as lm does. Raises DataError: `one-level-factor`, `no-rows`,
+    `infinite-values`, `bad-option`; FormulaError `formula-too-large` beyond MAX_COLUMNS columns.
+    """
+    design = _design(frame, contrasts or {}, default_contrasts)
+    if check and frame.n == 0:
+        raise DataError("no-rows", f"0 (non-NA) cases: none of the {len(frame.kept)} rows is complete")
+    matrix = _build(design, frame.values, frame.n, frame.offset if check else None)
+    if check and not is_finite(matrix.X):
+        bad = [n for n, good in zip(matrix.names, np.isfinite(matrix.X).all(axis=0), strict=True) if not good]
+        raise DataError("infinite-values", f"NA/NaN/Inf in 'x': {', '.join(bad[:5])}")
+    return matrix
+
+
+def _design(frame: ModelFrame, contrasts: Mapping[str, str], defaults: tuple[str, str]) -> Design:
+    spec = frame.terms
+    for name in contrasts:
+        if name not in spec.names and name not in spec.labels_of:
+            raise DataError("bad-option", f"contrasts for '{name}', which is not a variable of the formula")
+    kinds, levels, coded, suffixes, bases = [], [], [], [], []
+    for i, value in enumerate(frame.values):
+        kinds.append(value.kind)
+        named = contrasts.get(spec.names[i], contrasts.get(spec.labels_of[i]))
+        found = _levels_of(value)
+        levels.append(found)
+        unused = found is None or (i == spec.response and len(found) < 2)
+        coded.append(None if unused else _contrast(value, found or (), named, defaults, spec.names[i]))
+        suffixes.append(_suffixes(value) if isinstance(value, Numeric) else None)
+        bases.append(value.basis if isinstance(value, Numeric) else None)
+    coding = spec.coding if spec.intercept else _without_intercept(spec, levels)
+    return Design(spec, tuple(kinds), tuple(levels), tuple(coded), tuple(suffixes), tuple(bases), coding)
+
+
+def _levels_of(value: Value) -> tuple[str, ...] | None:
+    if isinstance(value, Levels):
+        return value.levels
+    return _LOGICAL_LEVELS if value.kind == "logical" and value.values.ndim == 1 else None
+
+
+def _contrast(value: Value, levels: tuple[str, ...], named: str | None, defaults: tuple[str, str], name: str) -> Contrast:
+    if len(levels) < 2:
+        raise DataError(
+            "one-level-factor",
+            f"contrasts can be applied only to factors with 2 or more levels: '{name}' has {len(levels)}"
+            + (f" ('{levels[0]}')" if levels else ""),
+        )
+    own = value.contrast if isinstance(value, Levels) else None
+    if named is None and own is not None:
+        return own
+    return contrast_named(named or defaults[value.kind == "ordered"], levels)
+
+
+def _suffixes(value: Numeric) -> tuple[str, ...] | None:
+    if value.values.ndim == 1:
+        return None
+    return value.labels if value.labels is not None else tuple(str(j + 1) for j in range(value.values.shape[1]))
+
+
+def _without_intercept(spec: Terms, levels: list[tuple[str, ...] | None]) -> tuple[tuple[int, ...], ...]:
+    """Without an intercept the first factor of the first term that has one enters by all its levels."""
+    for t, row in enumerate(spec.coding):
+        for v, code in enumerate(row):
+            if code and levels[v] is not None and v != spec.response:
+                changed = (*row[:v], 2, *row[v + 1 :])
+                return (*spec.coding[:t], changed, *spec.coding[t + 1 :])
+    return spec.coding
+
+
+def _columns_of(design: Design, variable: int, code: int) -> list[Part]:
+    """The names that a variable contributes to the columns of a term."""
+    label = design.terms.labels_of[variable]
+    levels = design.levels[variable]
+    if levels is not None:
+        contrast = design.contrasts[variable]
+        return [(label, s) for s in (levels if code == 2 or contrast is None else contrast.labels)]
+    suffixes = design.suffixes[variable]
+    return [(label, None)] if suffixes is None else [(label, s) for s in suffixes]
+
+
+def _plan(design: Design) -> list[tuple[int, tuple[int, ...], list[tuple[Part, ...]]]]:
+    """Per term that has columns: its number, its variables, and the parts of its columns (the first variable runs fastest)."""
+    plan = []
+    total = int(design.terms.intercept)
+    for t, row in enumerate(design.coding):
+        variables = tuple(v for v, code in enumerate(row) if code)
+        if variables == (design.terms.response,):  # R drops a response that stands alone on the right
+            continue
+        pieces = [_columns_of(design, v, row[v]) for v in variables]
+        count = 1
+        for piece in pieces:
+            count *= len(piece)
+        total += count
+        if total > MAX_COLUMNS:
+            raise DataError("formula-too-large", f"more than {MAX_COLUMNS} columns, at the term '{design.terms.labels[t]}'")
+        parts: list[tuple[Part, ...]] = [()]
+        for piece in pieces:
+            parts = [(*left, right) for right in piece for left in parts]
+        plan.append((t, variables, parts))
+    return plan
+
+
+def _name(parts: tuple[Part, ...]) -> str:
+    return ":".join(variable if level is None else variable + level for variable, level in parts)
+
+
+def _build(design: Design, values: tuple[Value, ...], n: int, offset: Floats | None) -> ModelMatrix:
+    plan = _plan(design)
+    intercept = design.terms.intercept
+    parts: list[tuple[Part, ...]] = [()] if intercept else []
+    assign = [0] if intercept else []
+    for t, _, columns in plan:
+        parts.extend(columns)
+        assign.extend([t + 1] * len(columns))
+    X = np.empty((n, len(parts)), order="F")
+    at = int(intercept)
+    if intercept:
+        X[:, 0] = 1.0
+    for t, variables, columns in plan:
+        _fill(X[:, at : at + len(columns)], design, values, variables, design.coding[t])
+        at += len(columns)
+    names = ["(Intercept)"] if intercept else []
+    names += [_name(p) for p in parts[int(intercept) :]]
+    return ModelMatrix(X, names, np.array(assign, dtype=np.intp), parts, intercept, design, offset)
+
+
+def _fill(out: Floats, design: Design, values: tuple[Value, ...], variables: tuple[int, ...], codes: tuple[int, ...]) -> None:
+    """Write the columns of one term: products over its variables, the first running fastest."""
+    done = 1
+    for position, v in enumerate(variables):
+        value, levels = values[v], design.levels[v]
+        if levels is None:
+            numbers = value.values  # type: ignore[union-attr]
+            width = 1 if numbers.ndim == 1 else numbers.shape[1]
+            columns = [numbers] if numbers.ndim == 1 else [numbers[:, j] for j in range(width)]
+        else:
+            chosen = design.contrasts[v]
+            contrast = indicators(levels) if codes[v] == 2 or chosen is None else chosen
+            width = len(contrast.labels)
+            columns = _coded(value, contrast)  # type: ignore[assignment]
+        if position == 0:
+            for j, column in enumerate(columns):
+                out[:, j] = column
+        else:
+            _multiply(out, columns, done, width)
+        done *= width
+
+
+def _multiply(out: Floats, columns: Any, done: int, width: int) -> None:
+    """Multiply the first `done` columns by each of `columns`; the last block first, since the first is overwritten."""
+    columns = list(columns)
+    for j in reversed(range(width)):
+        column = columns[j]
+        for i in range(done):
+            np.multiply(out[:, i], column, out=out[:, j * done + i])
+
+
+def _coded(value: Value, contrast: Contrast) -> Any:
+    """The columns of a factor under a contrast, one after the other."""
+    if isinstance(value, Numeric):  # a logical: FALSE, TRUE
+        codes = np.where(np.isnan(value.values), -1, value.values).astype(np.int8)
+    else:
+        codes = value.codes  # type: ignore[assignment]
+    missing = bool(len(codes)) and int(codes.min()) < 0
+    single = contrast.single
+    for j in range(contrast.matrix.shape[1]):
+        level = single[j]
+        if level is not None and not missing:
+            yield codes == level
+        else:
+            yield np.append(contrast.matrix[:, j], np.nan)[codes]
+
+
+def _for_newdata(design: Design, newdata: Any) -> ModelMatrix:
+    spec = design.terms
+    n = len(newdata) if isinstance(newdata, pd.DataFrame) else len(next(iter(newdata.values()), ()))
+    values = evaluate_variables(spec, newdata, n, skip_response=True, bases=design.bases)
+    for i, value in enumerate(values):
+        if i != spec.response:
+            values[i] = _as_fitted(value, design, i)
+    offset = None
+    for i in spec.offsets:
+        column = offset_values(values[i], spec.names[i])
+        offset = column if offset is None else offset + column
+    return _build(design, tuple(values), n, offset)
+
+
+def _as_fitted(value: Value, design: Design, i: int) -> Value:
+    """The new values of a variable on the levels of the fit."""
+    name, levels, kind = design.terms.names[i], design.levels[i], design.kinds[i]
+    if kind in ("double", "integer"):
+        if isinstance(value, Levels) or value.kind == "logical":
+            raise DataError("r-error", f"variable '{name}' was fitted as numbers, but the new data has {value.kind}")
+        return value
+    if kind == "logical":
+        if isinstance(value, Levels) or value.kind != "logical":
+            raise DataError("r-error", f"variable '{name}' was fitted as logical, but the new data has {value.kind}")
+        return value
+    assert levels is not None
+    if isinstance(value, Numeric):
+        if not np.isnan(value.values).all():
+            raise DataError("r-error", f"variable '{name}' was fitted as a factor, but the new data has numbers")
+        return Levels(np.full(len(value), -1, dtype=np.intp), levels, kind)
+    place = {level: k for k, level in enumerate(levels)}
+    used = value.without_unused()
+    unseen = [level for level in used.levels if level not in place]
+    if unseen:
+        raise DataError("unseen-level", f"factor '{name}' has new levels: {', '.join(unseen)}")
+    lookup = np.array([place[level] for level in used.levels] + [-1], dtype=np.intp)
+    return Levels(lookup[used.codes], levels, kind)
