@@ -7,8 +7,9 @@ No estimator is in this room.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -103,28 +104,28 @@ def power_of_two(a: Array) -> Array:
     return np.asarray(2.0 ** -np.frexp(a)[1].astype(np.float64))
 
 
-def slices(A: Array) -> tuple[Array, Array, Array]:
-    """A = A1 + A2 + A3 exactly, for |A| <= 1; A1 and A2 hold SLICE_BITS bits each.
+def slices(A: Array, B: Array) -> None:
+    """Split A = A1 + A2 + A3 exactly, for |A| <= 1: A1 and A2 stacked into B, A3 left in A.
 
-    Products A1 B1', A1 B2', A2 B2' of such slices are free of rounding (Ozaki, Ogita, Oishi and Rump 2012,
-    Numerical Algorithms 59).
+    A1 and A2 hold SLICE_BITS bits each, so products of them are free of rounding (Ozaki, Ogita, Oishi and Rump
+    2012, Numerical Algorithms 59).
     """
-    shift = 1.5 * 2.0 ** (52 - SLICE_BITS)
-    A1 = A + shift
-    A1 -= shift
-    A3 = A - A1
-    shift = 1.5 * 2.0 ** (52 - 2 * SLICE_BITS)
-    A2 = A3 + shift
-    A2 -= shift
-    A3 -= A2
-    return A1, A2, A3
+    for part, bits in zip(np.split(B, 2), (SLICE_BITS, 2 * SLICE_BITS), strict=True):
+        shift = 1.5 * 2.0 ** (52 - bits)
+        np.add(A, shift, out=part)
+        part -= shift
+        A -= part
 
 
-def blocks(parts: Sequence[Array], scale: Array) -> Iterator[tuple[slice, Array]]:
-    """([A B ...] D)' for ROWS rows at a time, each (p, rows), beside the rows' slice."""
-    for start in range(0, parts[0].shape[0], ROWS):
-        rows = slice(start, start + ROWS)
-        yield rows, np.vstack([part[rows].T for part in parts]) * scale[:, None]
+def stacked(parts: Sequence[Array], rows: slice, scale: Array, out: Array) -> Array:
+    """([part part ...] D)' for some rows, (p, rows), in the buffer `out`."""
+    block = out[:, : len(parts[0][rows])]
+    start = 0
+    for part in parts:
+        stop = start + part.shape[1]
+        np.multiply(part[rows].T, scale[start:stop, None], out=block[start:stop])
+        start = stop
+    return block
 
 
 def gram(parts: Sequence[Array], scale: Array) -> DD:
@@ -132,29 +133,41 @@ def gram(parts: Sequence[Array], scale: Array) -> DD:
 
     |A D| <= 1 is required. A is never formed.
     """
-    p = len(scale)
+    n, p = len(parts[0]), len(scale)
+    buffer, both = np.empty((p, min(n, ROWS))), np.empty((2 * p, min(n, ROWS)))
     total, rest = exact(np.zeros((2 * p, 2 * p))), np.zeros((p, p))
-    for _, block in blocks(parts, scale):
-        A1, A2, A3 = slices(block)
-        B = np.vstack([A1, A2])
+    for start in range(0, n, ROWS):
+        A3 = stacked(parts, slice(start, start + ROWS), scale, buffer)
+        B = both[:, : A3.shape[1]]
+        slices(A3, B)
         total = total + exact(B @ B.T)
-        block -= A3 / 2
-        M = block @ A3.T  # A'A - (A1 + A2)'(A1 + A2) = M + M'
-        rest += M + M.T
+        M = halves(B @ A3.T)
+        rest += M + M.T + A3 @ A3.T
     return quadrants(total) + exact(rest)
 
 
 def weighted_gram(parts: Sequence[Array], weights: Array, scale: Array) -> DD:
     """D A'WA D, as `gram`, with W = diag(weights) and 0 <= weights <= 1."""
-    p = len(scale)
+    n, p = len(parts[0]), len(scale)
+    buffer, left, right = (np.empty((k * p, min(n, ROWS))) for k in (1, 2, 2))
     total, rest = exact(np.zeros((2 * p, 2 * p))), np.zeros((p, p))
-    for rows, a in blocks(parts, scale):
-        b, error = two_product(a, weights[None, rows])
-        A1, A2, A3 = slices(a)
-        B1, B2, B3 = slices(b)
-        total = total + exact(np.vstack([A1, A2]) @ np.vstack([B1, B2]).T)
-        rest += (A1 + A2) @ B3.T + A3 @ b.T + a @ error.T
+    for start in range(0, n, ROWS):
+        rows = slice(start, start + ROWS)
+        A3 = stacked(parts, rows, scale, buffer)
+        B3, error = two_product(A3, weights[None, rows])
+        A, B = left[:, : A3.shape[1]], right[:, : A3.shape[1]]
+        slices(A3, A)
+        slices(B3, B)
+        B3 += error
+        total = total + exact(A @ B.T)
+        rest += halves(A @ B3.T) + halves(B @ A3.T).T + A3 @ B3.T
     return quadrants(total) + exact(rest)
+
+
+def halves(A: Array) -> Array:
+    """The upper half of the rows plus the lower half."""
+    p = A.shape[0] // 2
+    return np.asarray(A[:p] + A[p:])
 
 
 def quadrants(total: DD) -> DD:
@@ -165,14 +178,17 @@ def quadrants(total: DD) -> DD:
 
 def product(A: DD, B: DD) -> DD:
     """A B of (p, k) and (k, q) double-double arrays, in double-double."""
-    row, column = power_of_two(largest(A.hi.T)), power_of_two(largest(B.hi))
-    a, b = A.hi * row[:, None], B.hi * column
-    A1, A2, A3 = slices(a)
-    B1, B2, B3 = slices(b)
-    total = quadrants(exact(np.vstack([A1, A2]) @ np.hstack([B1, B2])))
-    rest = (A1 + A2) @ B3 + A3 @ b + a @ (B.lo * column) + (A.lo * row[:, None]) @ b
-    inner = total + exact(rest)
-    unscale = 1.0 / (row[:, None] * column)
+    row, column = power_of_two(largest(A.hi.T))[:, None], power_of_two(largest(B.hi))
+    a, b = (A.hi * row).T, B.hi * column
+    (k, p), q = a.shape, b.shape[1]
+    left, right = np.empty((2 * p, k)), np.empty((2 * q, k))
+    A3, B3 = np.array(a.T, order="C"), np.array(b.T, order="C")  # copies: they are split in place
+    slices(A3, left)
+    slices(B3, right)
+    B3 += (B.lo * column).T
+    rest = halves(left @ B3.T) + halves(right @ A3.T).T + A3 @ B3.T + (A.lo * row) @ b
+    inner = quadrants(exact(left @ right.T)) + exact(rest)
+    unscale = 1.0 / (row * column)
     return DD(inner.hi * unscale, inner.lo * unscale)
 
 
@@ -201,17 +217,23 @@ def solve_normal_equations(G: DD, tol: float) -> NormalEquations:
 def refined_solution(G: DD, L: Array) -> NormalEquations:
     """From a double Cholesky factor, refined in double-double: for X'X of condition up to 1e8."""
     p = L.shape[0]
-    A, c = G[:p, :p], G[:p, p:]
+    A, c, yy = G[:p, :p], G[:p, p:], G[p, p]
     Z, _ = lapack.dpotri(L, lower=1)
     Z = np.tril(Z) + np.tril(Z, -1).T
-    left = exact(np.eye(p)) - product(A, exact(Z))
-    inverse = Z + Z @ left.hi
-    b = exact(inverse @ c.hi)
-    for _ in range(2):
-        r = c - product(A, b)
-        b = b + exact(inverse @ r.hi)
-    rss = G[p:, p:] - product(b.T, c + (c - product(A, b)))
-    return NormalEquations(np.ones(p, bool), b[:, 0], symmetric(inverse), max(float(rss.hi[0, 0]), 0.0))
+    right = DD(np.hstack([np.eye(p), c.hi]), np.hstack([np.zeros((p, p)), c.lo]))  # A [X'X^-1, b] = [I, c]
+    first = Z @ right.hi
+    first += Z @ (right - product(A, exact(first))).hi
+    b = exact(first[:, p:])
+    r = c - product(A, b)
+    # y'y - 2 b'c + b'Ab is flat in b around the solution, so b as it is so far will do
+    rss = fsum([yy.hi, yy.lo, *dot_terms(-b[:, 0], c[:, 0] + r[:, 0])])
+    b = b + exact(first[:, :p] @ r.hi)
+    return NormalEquations(np.ones(p, bool), b[:, 0], symmetric(first[:, :p]), max(rss, 0.0))
+
+
+def dot_terms(a: DD, b: DD) -> Array:
+    """Numbers that add up to a'b of two vectors to double-double accuracy."""
+    return np.concatenate([*two_product(a.hi, b.hi), a.hi * b.lo, a.lo * b.hi])
 
 
 def pivoted_solution(G: DD, tol: float) -> NormalEquations:
