@@ -26,7 +26,7 @@ register("robcov", function(request) {
   model <- ols_model(request)
   method <- choice_option(request, "method", c("huber", "efron"))
   clusters <- one_cluster(request)
-  call <- bquote(rms::robcov(fit, ..(lapply(names(clusters), as.name)), method = .(method)), splice = TRUE)
+  call <- as.call(c(quote(rms::robcov), quote(fit), lapply(names(clusters), as.name), list(method = method)))
   fit <- eval(call, c(list(fit = model$fit), clusters), asNamespace("stats"))
   call[[2L]] <- model$call
   quantities <- c(common_quantities(fit, number_option(request, "level", 0.95)), ols_table(fit))

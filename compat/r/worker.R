@@ -268,6 +268,27 @@ package_versions <- function(packages) {
   lapply(c(R = "base", setNames(present, present)), function(p) jsonlite::unbox(as.character(getNamespaceVersion(p))))
 }
 
+# What there is of R here, without loading any package: for provenance.
+register("versions", function(request) {
+  version <- function(package) {
+    found <- suppressWarnings(utils::packageDescription(package, fields = "Version"))
+    jsonlite::unbox(found)
+  }
+  packages <- listed(description[["Imports"]])
+  list(call = quote(sessionInfo()), quantities = list(), provenance = list(
+    r_version = jsonlite::unbox(R.version.string),
+    r_home = jsonlite::unbox(R.home()),
+    packages = lapply(setNames(packages, packages), version),
+    blas = jsonlite::unbox(extSoftVersion()[["BLAS"]]),
+    lapack = jsonlite::unbox(paste(La_version(), La_library())),
+    platform = jsonlite::unbox(R.version$platform),
+    locale = jsonlite::unbox(Sys.getlocale())
+  ))
+})
+
+#' An empty list is {} and not [] only if it has names.
+as_object <- function(x) if (length(x)) x else setNames(list(), character())
+
 read_request <- function(raw) {
   request <- raw
   request$data <- frame(raw$data, raw$row_names)
@@ -284,11 +305,12 @@ fit_request <- function(raw) {
   result <- estimator$fit(request)
   names <- if (length(request$want)) intersect(names(result$quantities), request$want) else names(result$quantities)
   quantities <- lapply(result$quantities[names], function(quantity) as_json(quantity()))
-  list(
-    quantities = c(setNames(list(), character()), Filter(Negate(is.null), quantities)),
+  answer <- list(
+    quantities = as_object(Filter(Negate(is.null), quantities)),
     call = jsonlite::unbox(paste(deparse(result$call, width.cutoff = 500L), collapse = "\n")),
     versions = package_versions(unique(c(estimator$packages, result$packages)))
   )
+  c(answer, if (!is.null(result$provenance)) list(provenance = result$provenance))
 }
 
 #' Answers one request line with one JSON text. An R error is an answer too.
@@ -329,16 +351,21 @@ this_file <- function() {
   if (length(argument)) sub("^--file=", "", argument[1]) else ""
 }
 
-allowed <- contrasts_allowed <- character()
+allowed <- contrasts_allowed <- description <- character()
+
+#' The words of a field of DESCRIPTION, without their versions.
+listed <- function(field) strsplit(trimws(gsub("\\([^)]*\\)|,", " ", field)), "[[:space:]]+")[[1L]]
 
 start <- function(folder) {
   Sys.setenv(LANGUAGE = "en")
   Sys.setlocale("LC_COLLATE", "C")
   options(warn = 1, stringsAsFactors = FALSE, na.action = "na.omit", contrasts = c(unordered = "contr.treatment", ordered = "contr.poly"))
   allowed <<- readLines(file.path(folder, "allowed.txt"))
+  description <<- read.dcf(file.path(folder, "DESCRIPTION"))[1L, ]
   contrasts_allowed <<- grep("^contr\\.", allowed, value = TRUE)
   extra <- Sys.getenv("RCOMPAT_R_EXTRA")
-  for (file in c(file.path(folder, c("lm.R", "robcov.R")), extra[nzchar(extra)])) source(file, encoding = "UTF-8")
+  rooms <- file.path(folder, listed(description[["Collate"]]))
+  for (file in c(rooms, extra[nzchar(extra)])) source(file, encoding = "UTF-8")
 }
 
 #' Requests from stdin, answers on stdout; whatever else R prints is diverted to stderr.
