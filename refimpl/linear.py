@@ -97,7 +97,7 @@ class LinearFit:
     @cached_property
     def statistic(self) -> pd.Series[float]:
         """Estimate over standard error."""
-        return pd.Series(_ratio(self.coef.to_numpy(), self.std_error.to_numpy()), index=self.names)
+        return self._by_name(_ratio(self.solution.coef[self.solution.kept], np.sqrt(self.vcov_kept.diagonal())))
 
     @property
     def df_test(self) -> float:
@@ -392,7 +392,9 @@ def _fit(
     parsed = parse(formula) if isinstance(formula, str) else formula
     extra = {} if weights is None else {WEIGHTS: column(data, weights)}
     frame = model_frame(parsed, data, extra=extra, na_action=na_action)
-    design = model_matrix(frame, intercept=True) if model == "ols" else model_matrix(frame)
+    if model == "ols" and not frame.terms.intercept:  # rms puts one in whatever the formula says
+        frame = model_frame(parse(f"{parsed} + 1"), data, extra=extra, na_action=na_action)
+    design = model_matrix(frame)
     y = frame.response
     if y is None:
         raise DataError("non-numeric-response", "the formula has no response")
@@ -427,10 +429,12 @@ def predict(
     if fit.rank < len(fit.names):
         warnings.warn("prediction from a rank-deficient fit may be misleading", UserWarning, stacklevel=3)
     if newdata is None:
-        X, offset, index = fit.design.X, fit.frame.offset, fit.frame.row_labels
+        X, offset = fit.design.X, fit.frame.offset
+        index = fit.frame.row_labels
     else:
         new = fit.design.for_newdata(newdata)
-        X, offset, index = new.X, new.offset, new.row_labels
+        X, offset = new.X, new.offset
+        index = newdata.index if isinstance(newdata, pd.DataFrame) else pd.RangeIndex(1, len(X) + 1)
     X = X[:, fit.solution.kept]
     mean = X @ fit.solution.coef[fit.solution.kept]
     mean = mean if offset is None else mean + offset

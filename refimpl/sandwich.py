@@ -56,7 +56,7 @@ def hc4(h: Array, n: int, k: int) -> Array:
 
 def hc4m(h: Array, n: int, k: int) -> Array:
     """(1 - h)^-d, d = min(1, n h / k) + min(1.5, n h / k) (Cribari-Neto and da Silva 2011)."""
-    return (1 - h) ** -(np.minimum(1, n * h / k) + np.minimum(1.5, n * h / k))
+    return np.asarray((1 - h) ** -(np.minimum(1, n * h / k) + np.minimum(1.5, n * h / k)))
 
 
 def hc5(h: Array, n: int, k: int) -> Array:
@@ -155,7 +155,7 @@ def adjusted_scores(S: Array, U: Array, M: Array, power: float) -> Array:
     size, V = np.linalg.eigh(C.T @ S @ C)
     T = C @ V  # (G, k, k)
     inner = power_less_one(size, power) * np.einsum("gij,gi->gj", T, U)
-    return np.asarray(U + np.einsum("gij,gj->gi", S @ T, inner))
+    return np.asarray(U + np.einsum("gij,gj->gi", S @ T, inner), dtype=np.float64)
 
 
 def weighted_cr2_scores(fit: LeastSquares, codes: Codes, G: int) -> Array:
@@ -184,7 +184,7 @@ def weighted_cr2_scores(fit: LeastSquares, codes: Codes, G: int) -> Array:
 
 def weighted_cr3_scores(S: Array, U: Array, M: Array) -> Array:
     """X_g'W_g (I - H_gg)^-1 e_g = (I - S_g M)^-1 U_g, with S_g = X_g'W_gX_g and U_g = X_g'W_ge_g."""
-    return np.linalg.solve(np.eye(len(M)) - S @ M, U[:, :, None])[:, :, 0]
+    return np.asarray(np.linalg.solve(np.eye(len(M)) - S @ M, U[:, :, None])[:, :, 0], dtype=np.float64)
 
 
 def cluster_scores(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
@@ -202,7 +202,7 @@ def cluster_scores(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
 
 
 def meat_of_rows(fit: LeastSquares, type: str) -> Array:
-    """The meat with every row a cluster, as sandwich::vcovCL(multi0 = TRUE) subtracts it: only CR2 and CR3 adjust it."""
+    """The meat with every row a cluster, as sandwich::vcovCL(multi0 = TRUE) has it: only CR2 and CR3 adjust it."""
     n, k = len(fit.y), fit.rank
     factor = {"CR2": hc2, "CR3": hc3}.get(type, hc0)(fit.hatvalues, n, k)
     if type in ("CR2", "CR3"):
