@@ -138,12 +138,12 @@ register("vcov_cluster", function(request) {
 
 # ---- the maximum likelihood sandwich ------------------------------------------------------------------------------
 
-#' glm stops by default when the deviance settles to 1e-8, which leaves the information at an estimate before the last;
-#' 1e-14 makes estimate, information and scores belong to one point.
+#' glm's weights belong to the estimate before its last step, so sandwich would mix two points; started at the estimate
+#' that the request gives, the last step is at rounding level and information and scores belong to one point.
 register("ml_sandwich", function(request) {
   family <- choice_option(request, "family", c("gaussian", "binomial"))
-  call <- model_call(quote(glm), request, family = as.name(family), epsilon = 1e-14, maxit = 100)
-  fit <- with_numeric_response(request, run_call(call, request))
+  call <- model_call(quote(glm), request, family = as.name(family), start = quote(start), epsilon = 1e-14, maxit = 100)
+  fit <- with_numeric_response(request, run_call(call, request, start = doubles(option(request, "coef"))))
   clusters <- one_cluster(request)
   robust <- if (length(clusters)) clustered_scores(fit, clusters) else list(vcov = sandwich::sandwich(fit), call = quote(sandwich::sandwich(fit)))
   robust$call[[2L]] <- shown_call(call, request)

@@ -256,11 +256,12 @@ bare_environment <- function(splines) {
 
 need <- function(packages) {
   for (name in packages) {
-    if (!requireNamespace(name, quietly = TRUE)) {
-      refuse("missing-package", "R has no package '", name, "': on Debian run compat/r/install-debian.sh, elsewhere ",
-             "install.packages(\"", name, "\") in R")
-    }
+    if (!requireNamespace(name, quietly = TRUE)) refuse("missing-package", missing_package(name))
   }
+}
+
+missing_package <- function(name) {
+  paste0("R has no package '", name, "': on Debian run compat/r/install-debian.sh, elsewhere install.packages(\"", name, "\") in R")
 }
 
 package_versions <- function(packages) {
@@ -357,6 +358,7 @@ allowed <- contrasts_allowed <- description <- character()
 listed <- function(field) strsplit(trimws(gsub("\\([^)]*\\)|,", " ", field)), "[[:space:]]+")[[1L]]
 
 start <- function(folder) {
+  if (!requireNamespace("jsonlite", quietly = TRUE)) stop(missing_package("jsonlite"))
   Sys.setenv(LANGUAGE = "en")
   Sys.setlocale("LC_COLLATE", "C")
   options(warn = 1, stringsAsFactors = FALSE, na.action = "na.omit", contrasts = c(unordered = "contr.treatment", ordered = "contr.poly"))

@@ -1,0 +1,185 @@
+"""R itself as an implementation: it defines what the others are compared with.
+
+Which child hosts R is decided here (rpy2 where it can load this R, Rscript else) and how R is found. What the
+child does is in r_host and r/worker.R. Importing this needs no R: it is looked for at the first request.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence, Set
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from compat.cases import Case
+from compat.implementations import NotAvailable, Refused
+from compat.quantities import ESTIMATORS, of_estimator
+from compat.worker import Value, Worker, WorkerError, decode_quantities, encode_request
+
+R_FOLDER = Path(__file__).parents[1] / "r"
+ROOT = Path(__file__).parents[2]
+INSTALL = f"on Debian or Ubuntu run `sh {R_FOLDER / 'install-debian.sh'}`, elsewhere see https://cran.r-project.org"
+
+Host = Literal["auto", "rpy2", "rscript"]
+
+
+def r_home() -> Path:
+    """Return R's home: R_HOME, or what the R on the path says; NotAvailable(reason) tells how to get R."""
+    given = os.environ.get("R_HOME")
+    if given and Path(given).is_dir():
+        return Path(given)
+    if shutil.which("R") is None:
+        raise NotAvailable(f"there is no R on the path: {INSTALL}")
+    try:
+        said = subprocess.run(["R", "RHOME"], capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotAvailable(f"R does not start ({error}): {INSTALL}") from None
+    return Path(said.stdout.strip().splitlines()[-1])
+
+
+def host_command(host: Host, home: Path) -> list[str]:
+    """Return the command of a host: a Python that embeds R, or R's own front end."""
+    if host == "rpy2":
+        return [sys.executable, "-P", "-m", "compat.r_host"]
+    return [str(home / "bin" / "Rscript"), "--vanilla", str(R_FOLDER / "worker.R")]
+
+
+def host_environment(home: Path) -> dict[str, str]:
+    """Return what a host needs in its environment: one locale, one language, one thread, libR's folder."""
+
+    def before(name: str, folder: Path) -> str:
+        present = os.environ.get(name)
+        return f"{folder}{os.pathsep}{present}" if present else str(folder)
+
+    return {
+        "LC_ALL": "C.UTF-8",
+        "LANGUAGE": "en",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "R_HOME": str(home),
+        "LD_LIBRARY_PATH": before("LD_LIBRARY_PATH", home / "lib"),
+        "PYTHONPATH": before("PYTHONPATH", ROOT),
+    }
+
+
+def worker_files(estimator: str | None = None) -> list[Path]:
+    """Return the R files an answer depends on: all, or those up to the one that defines the estimator."""
+    description = (R_FOLDER / "DESCRIPTION").read_text(encoding="utf-8")
+    listed = re.search(r"^Collate:(.*?)(?=^\S|\Z)", description, re.MULTILINE | re.DOTALL)
+    rooms = [R_FOLDER / name for name in (listed.group(1).split() if listed else [])]
+    files = [R_FOLDER / "worker.R", R_FOLDER / "allowed.txt"]
+    for room in rooms:
+        files.append(room)
+        if f'register("{estimator}"' in room.read_text(encoding="utf-8"):
+            break
+    return files
+
+
+def worker_sha256(estimator: str | None = None) -> str:
+    """Return the sha256 over the R files an answer depends on, in their order."""
+    digest = hashlib.sha256()
+    for path in worker_files(estimator):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class RRefused(Refused):
+    """R answered with an error; `warnings` are what it had said before."""
+
+    def __init__(self, kind: str, message: str, warnings: Sequence[str]) -> None:
+        super().__init__(kind, message)
+        self.warnings = list(warnings)
+
+
+class RImplementation:
+    """R behind the line protocol; started at the first request, restarted after it died.
+
+    `host` chooses who hosts it, `command` replaces the host by any program that answers like worker.R, and
+    `timeout` is in seconds a request. `version` is empty until R was asked.
+    """
+
+    name = "r"
+    capabilities: Set[str] = frozenset(ESTIMATORS)
+
+    def __init__(self, host: Host = "auto", timeout: float = 60.0, command: Sequence[str] | None = None) -> None:
+        self.version = ""
+        self.host = host
+        self.hosted_by = ""
+        self.timeout = timeout
+        self._command = list(command) if command else None
+        self._worker: Worker | None = None
+        self._stack: dict[str, Any] = {}
+        atexit.register(self.close)
+
+    def fit(self, case: Case) -> Mapping[str, Value]:
+        """Return R's quantities of a case; Refused with R's kind and message, WorkerError where R died."""
+        return decode_quantities(self.answer(case)["quantities"])
+
+    def answer(self, case: Case, want: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return R's whole answer: quantities as they travelled, warnings, the call and versions.
+
+        `want` are the quantities to ask for, by default all that the estimator has; an empty one asks for what R has.
+        """
+        names = of_estimator(case.estimator) if want is None else want
+        found = self.ask(encode_request(case, list(names)))
+        if "error" not in found:
+            return found
+        kind, message = found["error"]["kind"], found["error"]["message"]
+        if kind == "missing-package":
+            raise NotAvailable(message)
+        raise RRefused(kind, message, found.get("warnings", []))
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request of the line protocol, R's errors included."""
+        if self._worker is None:
+            self._worker = self._start()
+        return self._worker.ask(request)
+
+    def provenance(self, estimator: str | None = None) -> dict[str, Any]:
+        """Return what produced the numbers: R, packages, blas, lapack, platform, locale, r_code_sha256, host."""
+        if self._worker is None:
+            self._worker = self._start()
+        return {**self._stack, "r_code_sha256": worker_sha256(estimator), "host": self.hosted_by}
+
+    def close(self) -> None:
+        """End R."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+
+    def _start(self) -> Worker:
+        """Start the wanted host; with "auto" rpy2's, and Rscript's where rpy2 is not there or cannot load this R."""
+        if self._command is not None:
+            return self._try(Worker(self._command, self.timeout), "command")
+        home = r_home()
+        env = host_environment(home)
+        hosts: list[Host] = [self.host] if self.host != "auto" else ["rpy2", "rscript"]
+        if self.host == "auto" and find_spec("rpy2") is None:
+            hosts = ["rscript"]
+        reason = ""
+        for host in hosts:
+            try:
+                return self._try(Worker(host_command(host, home), self.timeout, env), host)
+            except WorkerError as error:
+                reason = str(error)
+        raise NotAvailable(f"no host can start the R in {home}: {reason}; `rcompat doctor` tells more")
+
+    def _try(self, worker: Worker, host: str) -> Worker:
+        found = worker.ask({"id": "versions", "estimator": "versions"})
+        if "error" in found:
+            worker.close()
+            raise NotAvailable(f"R's worker does not answer: {found['error']['message']}")
+        self._stack = found["provenance"]
+        self.version = found["versions"]["R"]
+        self.hosted_by = host
+        return worker
+
+
+implementation = RImplementation()
