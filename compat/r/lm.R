@@ -2,8 +2,8 @@
 # What R does not return for a fit is left out, never made up here. The protocol and the formula gate are in worker.R.
 
 #' The call as it is shown and run: names stand for the data, so a long vector never enters the call.
-run_call <- function(call, request) {
-  eval(call, list(data = request$data, formula = request$formula), asNamespace("stats"))
+run_call <- function(call, request, ...) {
+  eval(call, list(data = request$data, formula = request$formula, ...), asNamespace("stats"))
 }
 
 shown_call <- function(call, request) {
@@ -68,12 +68,18 @@ all_labels <- function(x, fit) {
 
 two_sided_t <- function(statistic, df) 2 * pt(abs(statistic), df, lower.tail = FALSE)
 
+#' One column of confint(), its name kept where the fit has a single coefficient.
+confidence_limit <- function(fit, level, column) {
+  limits <- confint(fit, level = level)
+  setNames(limits[, column], rownames(limits))
+}
+
 #' What every linear fit returns, through R's extractors.
 common_quantities <- function(fit, level) {
   list(
     coef = function() coef(fit),
-    conf_low = function() confint(fit, level = level)[, 1L],
-    conf_high = function() confint(fit, level = level)[, 2L],
+    conf_low = function() confidence_limit(fit, level, 1L),
+    conf_high = function() confidence_limit(fit, level, 2L),
     vcov = function() vcov(fit),
     nobs = function() nobs(fit),
     rank = function() fit$rank,
