@@ -21,7 +21,7 @@ def anova(*fits: LinearFit) -> pd.DataFrame:
     Several linear models give df_residual, rss, df, sum_sq, f_statistic, p_value, each row against the one before,
     with the mean square of the largest model in the denominator (R: anova.lmlist, test = "F"). One linear model
     gives a row a term: df, sum_sq, mean_sq, f_statistic, p_value (R: anova.lm).
-    Raises DataError `bad-option` where the fits are not of the same rows and response.
+    Raises DataError `models-differ` where the fits are not of the same rows and response.
     """
     if not fits:
         raise DataError("bad-option", "anova needs a fit")
@@ -31,9 +31,9 @@ def anova(*fits: LinearFit) -> pd.DataFrame:
 def _nested(fits: tuple[LinearFit, ...]) -> pd.DataFrame:
     first = fits[0]
     if any(len(fit.solution.y) != len(first.solution.y) for fit in fits):
-        raise DataError("bad-option", "models were not all fitted to the same size of dataset")
+        raise DataError("models-differ", "models were not all fitted to the same size of dataset")
     if any(fit.frame.response_name != first.frame.response_name for fit in fits):
-        raise DataError("bad-option", "models have different responses")
+        raise DataError("models-differ", "models have different responses")
     df_residual = np.array([fit.df_residual for fit in fits], dtype=np.float64)
     rss = np.array([fit.deviance for fit in fits])
     df = np.append(np.nan, -np.diff(df_residual))

@@ -98,7 +98,7 @@ def ols(X: Array, y: Array, weights: Array | None = None, tol: float = QR_TOLERA
     last digits wherever the condition of X is below about 1e8. A column that depends on earlier ones to within
     `tol` gets a NaN coefficient (R's `lm`, ?lm.fit: the last of a set of dependent columns).
 
-    Raises DataError: `infinite-values` where X or y is not finite, `bad-option` for negative weights.
+    Raises DataError: `infinite-values` where X, y or a weight is not finite, `bad-option` for negative weights.
     """
     p = X.shape[1]
     G, scale = _normal_matrix(X, y, weights)
@@ -128,8 +128,10 @@ def _normal_matrix(X: Array, y: Array, weights: Array | None) -> tuple[DD, Array
     if weights is None:
         G = linalg.gram(parts, scale)
     else:
-        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        if not (weights >= 0).all():
             raise DataError("bad-option", "missing or negative weights not allowed")
+        if not np.isfinite(weights).all():
+            raise DataError("infinite-values", "NA/NaN/Inf in the weights")
         G = linalg.weighted_gram(parts, weights * _weight_scale(weights), scale)
     even = 2.0 ** -np.round(np.log2(np.where(G.hi.diagonal() > 0, G.hi.diagonal(), 1.0)) / 2)
     outer = np.outer(even, even)
