@@ -239,6 +239,18 @@ def dot_terms(a: DD, b: DD) -> Array:
 def pivoted_solution(G: DD, tol: float) -> NormalEquations:
     """Cholesky in double-double, dependent columns left out: for X of condition up to about 1e13."""
     p = G.hi.shape[0] - 1
+    A, kept = eliminated(G, p, tol)
+    which = np.flatnonzero(kept)
+    U = DD(A.hi[np.ix_(which, which)], A.lo[np.ix_(which, which)])
+    r = len(which)
+    b = back_substitute(U, DD(A.hi[which, p:], A.lo[which, p:]))
+    T = back_substitute(U, exact(np.diag(np.ones(r))))  # U = D V, so T = V^-1 D^-1 and X'X^-1 = T D T'
+    D = DD(np.diag(U.hi)[None, :], np.diag(U.lo)[None, :])
+    return NormalEquations(kept, b[:, 0], symmetric(product(T * D, T.T).hi), max(float(A.hi[p, p]), 0.0))
+
+
+def eliminated(G: DD, p: int, tol: float) -> tuple[DD, NDArray[np.bool_]]:
+    """Gaussian elimination of the first p columns of a symmetric G, those left out that `tol` calls dependent."""
     A = DD(G.hi.copy(), G.lo.copy())
     size = np.diag(G.hi)
     kept = np.zeros(p, bool)
@@ -249,13 +261,18 @@ def pivoted_solution(G: DD, tol: float) -> NormalEquations:
         row = A[j : j + 1, j + 1 :] / A[j : j + 1, j : j + 1]
         rest = A[j + 1 :, j + 1 :] - A[j : j + 1, j + 1 :].T * row
         A.hi[j + 1 :, j + 1 :], A.lo[j + 1 :, j + 1 :] = rest.hi, rest.lo
-    which = np.flatnonzero(kept)
-    U = DD(A.hi[np.ix_(which, which)], A.lo[np.ix_(which, which)])
-    r = len(which)
-    b = back_substitute(U, DD(A.hi[which, p:], A.lo[which, p:]))
-    T = back_substitute(U, exact(np.diag(np.ones(r))))  # U = D V, so T = V^-1 D^-1 and X'X^-1 = T D T'
+    return A, kept
+
+
+def inverse_root(G: DD) -> Array:
+    """W, (r, r) upper triangular, with G^-1 = W W', for G = X'X of independent columns.
+
+    |W'x|^2 loses to rounding the condition of X, x'G^-1 x its square.
+    """
+    U, _ = eliminated(G, len(G.hi), 0.0)
+    T = back_substitute(U, exact(np.diag(np.ones(len(G.hi)))))
     D = DD(np.diag(U.hi)[None, :], np.diag(U.lo)[None, :])
-    return NormalEquations(kept, b[:, 0], symmetric(product(T * D, T.T).hi), max(float(A.hi[p, p]), 0.0))
+    return (T * D.sqrt()).hi
 
 
 def back_substitute(U: DD, B: DD) -> DD:

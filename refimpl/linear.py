@@ -438,7 +438,10 @@ def predict(
     X = X[:, fit.solution.kept]
     mean = X @ fit.solution.coef[fit.solution.kept]
     mean = mean if offset is None else mean + offset
-    variance = np.einsum("ij,ij->i", X @ fit.vcov_kept, X)
+    if fit.covariance is None:
+        variance = fit.sigma**2 * fit.solution.leverage(X)
+    else:
+        variance = np.einsum("ij,ij->i", X @ fit.vcov_kept, X)
     out = pd.DataFrame({"fit": mean, "se": np.sqrt(variance)}, index=index)
     if interval != "none":
         spread = variance + (fit.sigma**2 if interval == "prediction" else 0.0)
