@@ -22,6 +22,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 import pandas as pd
 
+from refimpl.formula import parse
+
 if TYPE_CHECKING:
     from compat.cases import Case
 
@@ -128,14 +130,28 @@ def encode_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: special.get(name, _encode_option)(value) for name, value in present.items()}
 
 
-def encode_request(case: Case, want: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the request for a case; `want` names the quantities, none means all. May raise DataUnavailable."""
+def deparsed(text: str) -> str:
+    """Return a formula as R would write it; FormulaError where the first gate refuses it."""
+    return str(parse(text))
+
+
+def encode_request(
+    case: Case, want: Sequence[str] = (), formula_text: Callable[[str], str] = deparsed
+) -> dict[str, Any]:
+    """Return the request for a case; `want` names the quantities, none means all.
+
+    Every formula passes `formula_text` first: what travels is what was understood, not what was written.
+    Raises FormulaError for a formula that is not allowed, and DataUnavailable.
+    """
     data = case.data
+    options = dict(case.options)
+    if "formulas" in options:
+        options["formulas"] = [formula_text(text) for text in options["formulas"]]
     return {
         "id": case.id,
         "estimator": case.estimator,
-        "formula": case.formula,
-        "options": encode_options(case.options),
+        "formula": formula_text(case.formula),
+        "options": encode_options(options),
         "data": {str(name): encode_column(data[name]) for name in data.columns},
         "row_names": [str(label) for label in data.index],
         "want": list(want),

@@ -21,7 +21,8 @@ from typing import Any, Literal
 from compat.cases import Case
 from compat.implementations import NotAvailable, Refused
 from compat.quantities import ESTIMATORS, of_estimator
-from compat.worker import Value, Worker, WorkerError, decode_quantities, encode_request
+from compat.worker import Value, Worker, WorkerError, decode_quantities, deparsed, encode_request
+from refimpl.errors import FormulaError
 
 R_FOLDER = Path(__file__).parents[1] / "r"
 ROOT = Path(__file__).parents[2]
@@ -90,6 +91,17 @@ def worker_sha256(estimator: str | None = None) -> str:
     return digest.hexdigest()
 
 
+def text_for_r(text: str) -> str:
+    """Return a formula as it goes to R: deparsed, or as written where our gate refuses it.
+
+    So R says itself what it thinks of the text: worker.R only parses it, and has a gate of its own.
+    """
+    try:
+        return deparsed(text)
+    except FormulaError:
+        return text
+
+
 class RRefused(Refused):
     """R answered with an error; `warnings` are what it had said before."""
 
@@ -128,7 +140,7 @@ class RImplementation:
         `want` are the quantities to ask for, by default all that the estimator has; an empty one asks for what R has.
         """
         names = of_estimator(case.estimator) if want is None else want
-        found = self.ask(encode_request(case, list(names)))
+        found = self.ask(encode_request(case, list(names), text_for_r))
         if "error" not in found:
             return found
         kind, message = found["error"]["kind"], found["error"]["message"]

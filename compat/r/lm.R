@@ -124,11 +124,12 @@ predictions <- function(fit, request) {
   newdata <- frame(columns)
   level <- number_option(request, "level", 0.95)
   ask <- function(interval, column) function() {
-    predict(fit, newdata, interval = interval, level = level)[, column]
+    limits <- predict(fit, newdata, interval = interval, level = level)
+    setNames(limits[, column], rownames(limits))
   }
   list(
     predicted = function() predict(fit, newdata),
-    predicted_se = function() predict(fit, newdata, se.fit = TRUE)$se.fit,
+    predicted_se = function() setNames(predict(fit, newdata, se.fit = TRUE)$se.fit, row.names(newdata)),
     predicted_conf_low = ask("confidence", "lwr"), predicted_conf_high = ask("confidence", "upr"),
     predicted_pred_low = ask("prediction", "lwr"), predicted_pred_high = ask("prediction", "upr")
   )

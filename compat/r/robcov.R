@@ -143,7 +143,7 @@ register("vcov_cluster", function(request) {
 register("ml_sandwich", function(request) {
   family <- choice_option(request, "family", c("gaussian", "binomial"))
   call <- model_call(quote(glm), request, family = as.name(family), start = quote(start), epsilon = 1e-14, maxit = 100)
-  fit <- with_numeric_response(request, run_call(call, request, start = doubles(option(request, "coef"))))
+  fit <- with_numeric_response(request, run_call(call, request, start = start_values(request)))
   clusters <- one_cluster(request)
   robust <- if (length(clusters)) clustered_scores(fit, clusters) else list(vcov = sandwich::sandwich(fit), call = quote(sandwich::sandwich(fit)))
   robust$call[[2L]] <- shown_call(call, request)
@@ -153,6 +153,11 @@ register("ml_sandwich", function(request) {
     n_clusters = function() if (length(clusters)) count_clusters(clusters[[1L]], fit)
   ))
 }, packages = "sandwich")
+
+start_values <- function(request) {
+  given <- option(request, "coef")
+  if (is.null(given)) NULL else doubles(given)
+}
 
 clustered_scores <- function(fit, clusters) {
   vcov <- with_cluster_count(
