@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from refimpl.errors import NotConverged
 from refimpl.least_squares import LeastSquares
@@ -200,7 +200,7 @@ def evaluate(blocks: Blocks, factors: Sequence[Array], REML: bool, gradient: boo
         logdet += 2 * np.log(M.diagonal()).sum()
         RZX = solve_triangular(M, second.transposed(S2X), lower=True)
         SXX = SXX - RZX.T @ RZX
-        T2 = second.both(cho_solve((M, True), np.eye(len(M))), outside=True)
+        T2 = second.both(_inverse(M), outside=True)
     R = _cholesky(SXX).T
     df = blocks.n - (p if REML else 0)
     if REML:
@@ -299,6 +299,13 @@ def _block_diagonal(parts: Sequence[Array]) -> Array:
         out[at : at + len(part), at : at + len(part)] = part
         at += len(part)
     return out
+
+
+def _inverse(L: Array) -> Array:
+    """(LL')^-1 from a lower Cholesky factor."""
+    half, _ = lapack.dpotri(L, lower=1)
+    lower = np.tril(half, -1)
+    return np.asarray(lower + lower.T + np.diag(half.diagonal()))
 
 
 def _cholesky(A: Array) -> Array:
