@@ -134,7 +134,9 @@ def _ratio_tail(source: str, df1: str, df2: str) -> Callable[[Scene, Labelled], 
         if scene.case.estimator == "anova":  # the largest model's
             upper = np.full(cells.values.size, np.nanmin(upper, initial=np.inf))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return source, np.where(np.isinf(noise), np.inf, f_elasticity(values, lower, upper) * noise / values)
+            return source, np.where(
+                np.isinf(noise), np.inf, f_elasticity(np.abs(values), np.abs(lower), upper) * noise / np.abs(values)
+            )
 
     return tail
 
