@@ -254,7 +254,8 @@ class LinearFit:
     @cached_property
     def f_statistic(self) -> float:
         """(mss / f_numdf) / sigma^2, always from the classical covariance, as in R."""
-        return self._explained / self.f_numdf / self.sigma**2 if self._df_model and self.sigma else float("nan")
+        mean_square = np.float64(self._explained) / self.f_numdf if self._df_model else np.float64("nan")
+        return float(_ratio(mean_square, np.float64(self.sigma**2)))
 
     @cached_property
     def f_p_value(self) -> float:
@@ -450,6 +451,6 @@ def predict(
     return out
 
 
-def _ratio(a: Array, b: Array) -> Array:
+def _ratio(a: Array | np.float64, b: Array | np.float64) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(a / b)
