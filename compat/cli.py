@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Judge ports of R's regression estimators: every number against R's, and why two of them differ.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -38,9 +39,8 @@ StackName = Annotated[
     str | None, typer.Option("--stack", metavar="NAME", help="Whose frozen answers; `rcompat list stacks` names them.")
 ]
 
-CHECK_EXAMPLES = """
-Examples:\n
-\b
+CHECK_EXAMPLES = """\b
+Examples:
   rcompat check                                    refimpl against R's frozen answers
   rcompat check --live                             against the R of this machine, asked now
   rcompat check --case 'lm-nist-*'                 some of the cases
@@ -149,7 +149,7 @@ class What(StrEnum):
     STACKS = "stacks"
 
 
-@app.command(name="list", epilog="Example:\n\n\b\n  rcompat list cases --case 'vcov-cluster-*'")
+@app.command(name="list", epilog="\b\nExample:\n  rcompat list cases --case 'vcov-cluster-*'")
 def list_(
     what: Annotated[What, typer.Argument(help="What to list.")] = What.CASES,
     case: Globs = None,
@@ -206,7 +206,7 @@ def _found_implementations() -> Iterator[list[str]]:
             yield [name, found.version, " ".join(sorted(found.capabilities))]
 
 
-@app.command(epilog="Example:\n\n\b\n  rcompat freeze --check --case 'robcov-*'")
+@app.command(epilog="\b\nExample:\n  rcompat freeze --check --case 'robcov-*'")
 def freeze(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; say which files differ or are stale.")] = False,
     case: Globs = None,
@@ -248,14 +248,12 @@ def doctor() -> None:
 
     Exit status 0 if a live check can run, 1 otherwise.
     """
-    from compat import doctor as surgery
+    from compat.doctor import examine
+    from compat.report import terminal
 
-    raise typer.Exit(_show_doctor(surgery.examine()))
-
-
-def _show_doctor(found: Any) -> int:
-    typer.echo(str(found))
-    return 0 if found.healthy else 1
+    findings = examine()
+    terminal.show_findings(terminal.console(), findings)
+    raise typer.Exit(1 if any(one.state in ("missing", "broken") for one in findings) else 0)
 
 
 # -- what the commands share ------------------------------------------------------------------------------------------

@@ -6,13 +6,9 @@ Only what R said is ever written; a file whose numbers and provenance are the sa
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
-import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,21 +18,13 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from compat.adapters.r import RImplementation, text_for_r
 from compat.cases import Case, DataUnavailable, case_schema, data_digests
 from compat.cells import cells
 from compat.compare import digits
 from compat.expected import Expected, Provenance, Refusal, dumps, expected_path, expected_schema, from_answer
-from compat.implementations import NotAvailable
 from compat.quantities import of_estimator
-from compat.worker import Worker, WorkerError, encode_request
-
-R_CODE = Path(__file__).parent / "r"
-
-# What is asked of R about itself.
-_FACTS = """cat(jsonlite::toJSON(list(
-  r_version = R.version.string, number = paste(R.version$major, R.version$minor, sep = "."),
-  blas = unname(extSoftVersion()["BLAS"]), lapack = paste(La_version(), La_library()),
-  platform = R.version$platform, locale = Sys.getlocale()), auto_unbox = TRUE))"""
+from compat.worker import WorkerError, encode_request
 
 
 class Status(StrEnum):
@@ -69,49 +57,41 @@ class Stack(Protocol):
 
     name: str
 
-    def facts(self) -> Mapping[str, str]:
+    def facts(self, estimator: str) -> Mapping[str, str]:
         """Return r_version, blas, lapack, platform, locale and r_code_sha256."""
         ...
 
     def ask(self, case: Case) -> dict[str, Any]:
-        """Return the raw answer of the line protocol, with `call` and `versions`."""
+        """Return the raw answer of the line protocol, with `call` and `versions`, an error included."""
         ...
 
 
+_FACTS = ("r_version", "blas", "lapack", "platform", "locale", "r_code_sha256")
+
+
 class LocalR:
-    """The R that `Rscript` starts, with the workers' R code; its name is made of its version and the system's."""
+    """The R of this machine behind its own front end; its name is made of its version and the system's.
 
-    def __init__(self, rscript: str | None = None, name: str | None = None) -> None:
-        found = rscript or shutil.which("Rscript")
-        if found is None:
-            raise NotAvailable("freezing asks R: no Rscript is on the path (`rcompat doctor` tells how to get R)")
-        self._environment = {"LC_ALL": "C.UTF-8", "LANGUAGE": "en", "OPENBLAS_NUM_THREADS": "1"}
-        self._rscript = found
-        self._facts = self._ask_facts()
-        self.name = name or f"r-{self._facts.pop('number')}-{_system()}"
-        self._facts.pop("number", None)
-        self._worker = Worker([found, "--vanilla", str(R_CODE / "worker.R")], env=self._environment)
+    Raises NotAvailable(reason) where there is none.
+    """
 
-    def _ask_facts(self) -> dict[str, str]:
-        done = subprocess.run(
-            [self._rscript, "--vanilla", "-e", _FACTS],
-            capture_output=True, text=True, timeout=60, env=os.environ | self._environment, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise NotAvailable(f"Rscript cannot tell about itself: {done.stderr.strip()[-300:]}")
-        return {**json.loads(done.stdout), "r_code_sha256": r_code_sha256()}
+    def __init__(self, name: str | None = None) -> None:
+        self._r = RImplementation(host="rscript")
+        self._r.provenance()
+        self.name = name or f"r-{self._r.version}-{_system()}"
 
-    def facts(self) -> Mapping[str, str]:
-        """Return what this R says about itself."""
-        return self._facts
+    def facts(self, estimator: str) -> Mapping[str, str]:
+        """Return what this R says about itself, and the digest of the R code behind an estimator."""
+        provenance = self._r.provenance(estimator)
+        return {name: provenance[name] for name in _FACTS}
 
     def ask(self, case: Case) -> dict[str, Any]:
         """Return the worker's raw answer; WorkerError where none came."""
-        return self._worker.ask(encode_request(case, of_estimator(case.estimator)))
+        return self._r.ask(encode_request(case, of_estimator(case.estimator), text_for_r))
 
     def close(self) -> None:
         """End the worker."""
-        self._worker.close()
+        self._r.close()
 
 
 def _system() -> str:
@@ -120,14 +100,6 @@ def _system() -> str:
     except OSError:
         return platform.system().lower()
     return re.sub(r"[^a-z0-9.]+", "", f"{release['ID']}{release.get('VERSION_ID', '')}".lower())
-
-
-def r_code_sha256(folder: Path = R_CODE) -> str:
-    """Return the sha256 over the R code of the worker: names and contents, in the order of names."""
-    digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.R"), *folder.glob("*.txt")]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def freeze(
@@ -176,7 +148,7 @@ def expected_of(case: Case, stack: Stack) -> Expected:
             case_sha256=case.sha256,
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             **data_digests(case),
-            **stack.facts(),
+            **stack.facts(case.estimator),
         ),
         quantities={} if error else from_answer(answer["quantities"]),
         error=None if error is None else Refusal(error["kind"], error["message"]),

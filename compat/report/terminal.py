@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from compat.check import Result, Totals
-from compat.compare import ABSENT, Verdict
+from compat.compare import ABSENT, Row, Verdict
 from compat.report import certified_text, number
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from compat.doctor import Finding
 
 _STYLE = {
     Verdict.MATCH: "green",
@@ -23,7 +25,7 @@ _STYLE = {
 }
 
 # A page that is not a terminal has no width of its own; this one holds the longest line of the table.
-PAGE = 140
+PAGE = 160
 
 
 def console() -> Console:
@@ -52,7 +54,7 @@ def _table(results: Sequence[Result]) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("cells", "least digits", "certified digits"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("where", overflow="ellipsis", no_wrap=True, max_width=32)
+    table.add_column("where", overflow="ellipsis", no_wrap=True, max_width=36)
     table.add_column("verdict", no_wrap=True)
     for result in results:
         least = result.least
@@ -82,17 +84,25 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _show_bad(page: Console, result: Result, most: int) -> None:
-    from rich.table import Table
-
     page.print()
     page.print(f"[bold]{_plain(result.case.id)}[/bold] by {_plain(result.implementation)}, against {result.source}:")
+    page.print(_bad_cells(result.bad[:most]))
+    if len(result.bad) > most:
+        page.print(f"  ... and {len(result.bad) - most} more cells (--cells {len(result.bad)} shows them)")
+
+
+def _bad_cells(rows: Sequence[Row]) -> Table:
+    """The cells; a reason that many have in a row is told once."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
-    table.add_column("cell", no_wrap=True, max_width=40)
+    table.add_column("cell", overflow="fold", max_width=48)
     for name in ("got", "expected", "digits", "tolerance"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    for row in result.bad[:most]:
+    table.add_column("reason", overflow="fold", ratio=1)
+    before = ""
+    for row in rows:
         table.add_row(
             _plain(str(row.cell)),
             number(row.got),
@@ -100,11 +110,10 @@ def _show_bad(page: Console, result: Result, most: int) -> None:
             "-" if row.digits is None else f"{row.digits:.1f}",
             "-" if row.tolerance is None else f"{row.tolerance:.1e}",
             _verdict(row.verdict),
-            _plain(row.reason),
+            "as above" if row.reason == before else _plain(row.reason),
         )
-    page.print(table)
-    if len(result.bad) > most:
-        page.print(f"  ... and {len(result.bad) - most} more cells (--cells {len(result.bad)} shows them)")
+        before = row.reason
+    return table
 
 
 def _show_absent(page: Console, results: Sequence[Result]) -> None:
@@ -139,3 +148,19 @@ def _show_totals(page: Console, total: Totals, strict: bool) -> None:
         page.print("[bold red]failed: --strict, and something was not run or not provided[/bold red]")
     else:
         page.print("[bold green]passed: nothing is unexplained[/bold green]")
+
+
+def show_findings(page: Console, findings: Sequence[Finding]) -> None:
+    """Print what the doctor found, and under each finding what to do about it."""
+    from rich.table import Table
+
+    styles = {"ok": "green", "information": "dim", "warning": "yellow", "missing": "bold red", "broken": "bold red"}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for one in findings:
+        style = styles[one.state]
+        table.add_row(f"[{style}]{one.state}[/{style}]", _plain(one.item), _plain(one.seen))
+        if one.advice:
+            table.add_row("", "", _plain(one.advice))
+    page.print(table)
