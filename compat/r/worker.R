@@ -183,6 +183,7 @@ check_literal <- function(value) {
 check_contrast <- function(e) {
   matched <- match.call(function(object, contr, how.many, ...) NULL, e)
   if (!is_contrast(matched$contr)) forbid("C() with a second argument that is no contrast")
+  if (is.call(matched$contr)) check_size(matched$contr, as.character(matched$contr[[1L]]))
   matched$contr <- NULL
   as.list(matched)[-1L]
 }
