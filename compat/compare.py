@@ -97,16 +97,16 @@ class Convention:
 
 @dataclass(frozen=True)
 class Defect:
-    """Cells in which a stack is known to be wrong: globs over case and cell, and the reason with its source."""
+    """Quantities in which a stack is known to be wrong, in the cases of a glob, and the reason with its source."""
 
     stack: str
     case: str
-    cell: str
+    quantities: tuple[str, ...]
     reason: str
 
     def covers(self, stack: str, case: str, cell: Cell) -> bool:
         """Whether a cell is one of them."""
-        return self.stack == stack and fnmatchcase(case, self.case) and fnmatchcase(str(cell), self.cell)
+        return self.stack == stack and fnmatchcase(case, self.case) and cell.quantity in self.quantities
 
 
 # A certified value as a decimal string, by quantity and label.

@@ -22,6 +22,7 @@ from compat.adapters.r import RImplementation, text_for_r
 from compat.cases import Case, DataUnavailable, case_schema, data_digests
 from compat.cells import cells
 from compat.compare import digits
+from compat.data import data_spec
 from compat.expected import Expected, Provenance, Refusal, dumps, expected_path, expected_schema, from_answer
 from compat.quantities import of_estimator
 from compat.worker import WorkerError, encode_request
@@ -150,10 +151,20 @@ def expected_of(case: Case, stack: Stack) -> Expected:
             **data_digests(case),
             **stack.facts(case.estimator),
         ),
-        quantities={} if error else from_answer(answer["quantities"]),
+        quantities={} if error else from_answer(_publishable(case, answer["quantities"])),
         error=None if error is None else Refusal(error["kind"], error["message"]),
         warnings=answer.get("warnings", []),
     )
+
+
+# Fitted values and residuals add up to the response, row by row.
+_BY_ROW = frozenset({"fitted", "residuals", "hatvalues"})
+
+
+def _publishable(case: Case, quantities: Mapping[str, Any]) -> dict[str, Any]:
+    """The quantities that may be kept: data that is not in the repository must not come back out of them."""
+    kept_outside = data_spec(case.data_name, case.root).url is not None
+    return {name: value for name, value in quantities.items() if not (kept_outside and name in _BY_ROW)}
 
 
 def _difference(path: Path, fresh: Expected) -> Frozen:
