@@ -290,7 +290,7 @@ def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"
     if solution.weights is not None:
         meat *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
     matrix = solution.xtx_inverse @ meat @ solution.xtx_inverse
-    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_residual, n_clusters))
+    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_counted, n_clusters))
 
 
 def ml_sandwich(information: Any, scores: Any, cluster: Any = None) -> pd.DataFrame:
