@@ -151,7 +151,7 @@ def compare(
             if not any(row.cell.quantity == name for row in rows):
                 rows.append(Row(Cell(name, ()), Verdict.NOT_PROVIDED, reason="not among what fit() returned"))
             continue
-        compared = _compare_quantity(scene, name, given[name], cells)
+        compared = compare_quantity(name, given[name], cells, held(scene, name, cells))
         rows.extend(_explained(compared, scene, given[name], converged, conventions))
     if certified:
         rows.extend(_compare_certified(given, wanted, certified))
@@ -203,12 +203,12 @@ def _compare_failures(got: Mapping[str, Any] | Failure, expected: Failure, messa
 # -- one quantity -----------------------------------------------------------------------------------------------------
 
 
-def _compare_quantity(scene: Scene, name: str, got: Labelled, expected: Labelled) -> list[Row]:
+def compare_quantity(name: str, got: Labelled, expected: Labelled, limits: Held) -> list[Row]:
+    """Return a verdict for every cell of one quantity; `limits` are those of the expected cells."""
     if got.depth != expected.depth and got.labels and expected.labels:
         shapes = ("a single number", "one label a cell", "a row and a column a cell")
         reason = f"expected {shapes[expected.depth]}, got {shapes[got.depth]}"
         return [Row(Cell(name, ()), Verdict.STRUCTURE, reason=reason)]
-    limits = held(scene, name, expected)
     return [*_structure(name, got, expected), *_judge(name, got, expected, limits)]
 
 
