@@ -207,6 +207,11 @@ class Worker:
         self._stderr: IO[bytes] | None = None
         self._unread = b""
 
+    def start(self) -> None:
+        """Start the child now, so that it gets ready while something else is done; else the first request does."""
+        if self._child is None:
+            self._start()
+
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return its answer, an R error included; WorkerError where none came.
 

@@ -51,7 +51,9 @@ error_kind <- function(condition) {
 
 #' A JSON array, parsed without simplification, as strings; null is NA.
 strings <- function(values) {
-  vapply(values, function(v) if (is.null(v)) NA_character_ else as.character(v), character(1), USE.NAMES = FALSE)
+  empty <- lengths(values) == 0L
+  if (any(empty)) values[empty] <- NA_character_
+  as.character(unlist(values, use.names = FALSE))
 }
 
 doubles <- function(values) {

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from compat.adapters.r import R_FOLDER, RImplementation, RRefused, r_home, worker_files
 from compat.cases import case_in_memory
+from compat.implementations import NotAvailable
 from compat.worker import NA, Worker, decode_quantities, encode_double, is_na
 from refimpl.formula.grammar import FUNCTIONS, OPERATORS
 
@@ -399,6 +400,19 @@ def test_r_speaks_for_itself_where_it_refuses(implementation: RImplementation, f
 
 
 @pytest.mark.live
+def test_r_may_start_up_beforehand(implementation: RImplementation) -> None:
+    implementation.prepare()
+    implementation.prepare()
+    assert implementation.version == ""
+    assert implementation.ask(request("versions"))["versions"]["R"] == implementation.version
+
+
+def test_where_no_host_answers_every_reason_is_told() -> None:
+    with pytest.raises(NotAvailable, match=r"R does not start \(command: .*status 0.*rcompat doctor"):
+        RImplementation(command=["true"]).ask(request("versions"))
+
+
+@pytest.mark.live
 def test_provenance_names_what_the_numbers_depend_on(implementation: RImplementation) -> None:
     found = implementation.provenance("robcov")
     assert found["r_version"].startswith("R version ")
@@ -419,8 +433,6 @@ def test_an_answer_depends_on_its_own_rooms_only() -> None:
 
 
 def test_without_r_the_reason_tells_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from compat.implementations import NotAvailable
-
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("R_HOME", raising=False)
     with pytest.raises(NotAvailable, match=r"no R on the path: .*install-debian\.sh"):
