@@ -157,8 +157,7 @@ def read_file(path: Path, spec: DataSpec) -> pd.DataFrame:
         raise ValueError(f"{path}: its columns are {header}, recorded are {list(spec.columns)}")
     texts = list(zip(*rows, strict=True))
     columns = {
-        name: _parse(texts[at], column, spec.missing, name)
-        for at, (name, column) in enumerate(spec.columns.items())
+        name: _parse(texts[at], column, spec.missing, name) for at, (name, column) in enumerate(spec.columns.items())
     }
     return pd.DataFrame(columns, index=pd.Index([str(i) for i in range(1, len(rows) + 1)]))
 
@@ -202,10 +201,13 @@ def _shape(frame: pd.DataFrame, spec: DataSpec) -> pd.DataFrame:
 
 
 def derived_column(text: str, data: pd.DataFrame) -> NDArray[np.float64]:
-    """Evaluate a formula term on the columns of a frame, as R would inside a model formula."""
-    from refimpl.formula import evaluate
+    """Evaluate the left side of a model formula on the columns of a frame, as R would; missing where R's is NA."""
+    from refimpl.formula import model_frame, parse
 
-    return np.asarray(evaluate(text, data), dtype=np.float64)
+    frame = model_frame(parse(f"{text} ~ 1"), data)
+    out = np.full(len(data), np.nan)
+    out[np.asarray(frame.kept)] = frame.response
+    return out
 
 
 # One NaN for all that is missing, so that a checksum does not depend on who made it.

@@ -162,10 +162,11 @@ def adj_r_squared(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
 def f_statistic(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     """(mss/p) / (rss/df): the noise of both squares."""
     value, p, df = abs(cells.values[0]), s.scalar("f_numdf"), s.scalar("f_dendf")
-    if not c.residual > 0:
+    denominator = relative(c, c.residual)
+    if np.isinf(denominator):
         return np.array([np.inf])
     mss = np.sqrt(value * p / df) * c.residual
-    return np.array([square(c, mss) / p * df / c.residual**2 + value * relative(c, c.residual)])
+    return np.array([square(c, mss) / p * df / c.residual**2 + value * denominator])
 
 
 def lr_chi2(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
@@ -339,11 +340,12 @@ def sum_sq(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
 def anova_f(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     """(sum_sq/df) / (rss/df) of the largest model."""
     largest = max(s.models, key=lambda model: model.lengths.size)
-    if not largest.residual > 0:
+    denominator = relative(largest, largest.residual)
+    if np.isinf(denominator):
         return np.full(cells.values.size, np.inf)
     per_df = np.abs(s.beside("df", cells)) * largest.residual**2 / largest.df
     with np.errstate(divide="ignore", invalid="ignore"):
-        return sum_sq(s, c, cells) / per_df + np.abs(cells.values) * relative(largest, largest.residual)
+        return sum_sq(s, c, cells) / per_df + np.abs(cells.values) * denominator
 
 
 # -- the table ------------------------------------------------------------------------------------------------------

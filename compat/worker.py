@@ -207,6 +207,11 @@ class Worker:
         self._stderr: IO[bytes] | None = None
         self._unread = b""
 
+    def start(self) -> None:
+        """Start the child now, so that it gets ready while something else is done; else the first request does."""
+        if self._child is None:
+            self._start()
+
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return its answer, an R error included; WorkerError where none came.
 
@@ -273,7 +278,9 @@ class Worker:
             ready.register(child.stdin, selectors.EVENT_WRITE)
             ready.register(child.stdout, selectors.EVENT_READ)
             while b"\n" not in self._unread:
-                events = ready.select(max(0.0, deadline - time.monotonic()))
+                events = ready.select(min(1.0, max(0.0, deadline - time.monotonic())))
+                if not events and child.poll() is not None:  # dead, but what it started holds the pipe open
+                    raise self._death(child)
                 if not events and time.monotonic() >= deadline:
                     raise WorkerError("timeout", f"no answer within {self.timeout:g} s{self._last_words()}")
                 for key, _ in events:

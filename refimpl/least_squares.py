@@ -77,8 +77,11 @@ class LeastSquares:
 
     @cached_property
     def residuals(self) -> Array:
-        """y - X b, (n,), unweighted."""
-        return np.asarray(self.y - self.fitted - self.X_kept @ self.coef_low[self.kept], dtype=np.float64)
+        """y - X b, (n,), unweighted; zero without degrees of freedom."""
+        e = np.asarray(self.y - self.fitted - self.X_kept @ self.coef_low[self.kept], dtype=np.float64)
+        if self.df_residual == 0:
+            e[self.used] = 0.0
+        return e
 
     @cached_property
     def hatvalues(self) -> Array:
@@ -120,7 +123,8 @@ def ols(X: Array, y: Array, weights: Array | None = None, tol: float = QR_TOLERA
     coef[solved.kept], low[solved.kept] = solved.coef.hi * unit, solved.coef.lo * unit
     top = 1.0 if weights is None else _weight_scale(weights)
     inverse = solved.inverse * np.outer(scale[:p][solved.kept], scale[:p][solved.kept]) * top
-    rss = float(solved.rss / top / scale[p] ** 2)
+    used = len(y) if weights is None else int((weights > 0).sum())
+    rss = float(solved.rss / top / scale[p] ** 2) if used > solved.kept.sum() else 0.0
     which = np.ix_(*2 * [np.flatnonzero(solved.kept)])
     own = scale[:p][solved.kept] * np.sqrt(top)
     return LeastSquares(X, y, weights, solved.kept, coef, low, inverse, rss, G[which], own)

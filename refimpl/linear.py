@@ -102,7 +102,7 @@ class LinearFit:
     @property
     def df_test(self) -> float:
         """Degrees of freedom of the t tests; inf makes them z tests."""
-        return float(self.df_residual) if self.covariance is None else self.covariance.df
+        return float(self.df_counted) if self.covariance is None else self.covariance.df
 
     @cached_property
     def p_value(self) -> pd.Series[float]:
@@ -111,7 +111,8 @@ class LinearFit:
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Confidence limits by the t distribution: columns low and high (R: confint.lm)."""
-        half = t_quantile((1 + level) / 2, self.df_test) * self.std_error
+        df = float(self.df_residual) if self.covariance is None else self.covariance.df
+        half = t_quantile((1 + level) / 2, df) * self.std_error
         return pd.DataFrame({"low": self.coef - half, "high": self.coef + half})
 
     @property
@@ -138,7 +139,12 @@ class LinearFit:
 
     @property
     def df_residual(self) -> int:
-        """nobs - rank."""
+        """Rows of positive weight less the rank."""
+        return self.solution.df_residual
+
+    @property
+    def df_counted(self) -> int:
+        """nobs - rank. rms prints its p-values and adjusted R2 with these, which count rows of zero weight."""
         return self.nobs - self.rank
 
     @property
@@ -172,8 +178,9 @@ class LinearFit:
 
     @property
     def hatvalues(self) -> pd.Series[float]:
-        """Leverages; rows of zero weight are left out, as in R."""
-        return self._by_row(self.solution.hatvalues)[self.solution.used]
+        """Leverages; `lm` leaves out rows of zero weight, rms's `ols` does not."""
+        h = self._by_row(self.solution.hatvalues)
+        return h if self.model == "ols" else h[self.solution.used]
 
     @cached_property
     def residual_quantiles(self) -> pd.Series[float]:
@@ -235,11 +242,11 @@ class LinearFit:
 
     @cached_property
     def adj_r_squared(self) -> float:
-        """1 - (1 - R2) (n - 1) / df_residual; n without an intercept."""
+        """1 - (1 - R2) (n - 1) / (n - rank); n for n - 1 without an intercept."""
         if not self._df_model and self.model == "lm":
             return 0.0
         top = self.nobs - self._has_intercept
-        return 1 - (1 - self.r_squared) * top / self.df_residual if self.df_residual > 0 else float("nan")
+        return 1 - (1 - self.r_squared) * top / self.df_counted if self.df_counted > 0 else float("nan")
 
     @property
     def f_numdf(self) -> float:
@@ -254,7 +261,8 @@ class LinearFit:
     @cached_property
     def f_statistic(self) -> float:
         """(mss / f_numdf) / sigma^2, always from the classical covariance, as in R."""
-        return self._explained / self.f_numdf / self.sigma**2 if self._df_model and self.sigma else float("nan")
+        mean_square = np.float64(self._explained) / self.f_numdf if self._df_model else np.float64("nan")
+        return float(_ratio(mean_square, np.float64(self.sigma**2)))
 
     @cached_property
     def f_p_value(self) -> float:
@@ -450,6 +458,6 @@ def predict(
     return out
 
 
-def _ratio(a: Array, b: Array) -> Array:
+def _ratio(a: Array | np.float64, b: Array | np.float64) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(a / b)

@@ -7,6 +7,7 @@ Panels have their own definitions, in panel/.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
@@ -84,8 +85,11 @@ def cr1(G: int, n: int, k: int) -> float:
 
 
 def cr1p(G: int, n: int, k: int) -> float:
-    """G / (G - k)."""
-    return G / (G - k)
+    """G / (G - k); NaN, with R's warning, where there are no more clusters than coefficients."""
+    if k < G:
+        return G / (G - k)
+    warnings.warn(f"CR1p is not defined for {G} clusters and {k} coefficients", RuntimeWarning, stacklevel=3)
+    return float("nan")
 
 
 def cr1s(G: int, n: int, k: int) -> float:
@@ -286,7 +290,7 @@ def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"
     if solution.weights is not None:
         meat *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
     matrix = solution.xtx_inverse @ meat @ solution.xtx_inverse
-    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_residual, n_clusters))
+    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_counted, n_clusters))
 
 
 def ml_sandwich(information: Any, scores: Any, cluster: Any = None) -> pd.DataFrame:

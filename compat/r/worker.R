@@ -51,7 +51,9 @@ error_kind <- function(condition) {
 
 #' A JSON array, parsed without simplification, as strings; null is NA.
 strings <- function(values) {
-  vapply(values, function(v) if (is.null(v)) NA_character_ else as.character(v), character(1), USE.NAMES = FALSE)
+  empty <- lengths(values) == 0L
+  if (any(empty)) values[empty] <- NA_character_
+  as.character(unlist(values, use.names = FALSE))
 }
 
 doubles <- function(values) {
@@ -183,6 +185,7 @@ check_literal <- function(value) {
 check_contrast <- function(e) {
   matched <- match.call(function(object, contr, how.many, ...) NULL, e)
   if (!is_contrast(matched$contr)) forbid("C() with a second argument that is no contrast")
+  if (is.call(matched$contr)) check_size(matched$contr, as.character(matched$contr[[1L]]))
   matched$contr <- NULL
   as.list(matched)[-1L]
 }

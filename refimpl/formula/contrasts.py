@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from .polynomials import orthonormal, recurrence
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,11 +64,12 @@ def contr_helmert(levels: tuple[str, ...]) -> Contrast:
 def contr_poly(levels: tuple[str, ...], scores: Floats | None = None) -> Contrast:
     """Orthonormal polynomials in the scores, 1..k by default; labels .L .Q .C ^4 ... (R: contr.poly)."""
     k = len(levels)
+    if k > 95:
+        raise DataError("r-error", f"polynomial contrasts of {k} levels cannot be represented accurately; at most 95")
     x = np.arange(1.0, k + 1) if scores is None else scores
-    q, r = np.linalg.qr(np.vander(x - x.mean(), k, increasing=True))
-    matrix = q * np.sign(np.diagonal(r))
+    matrix = orthonormal(x - x.mean(), *recurrence(x - x.mean(), k - 1))
     labels = tuple([".L", ".Q", ".C"][j] if j < 3 else f"^{j + 1}" for j in range(k - 1))
-    return Contrast("contr.poly", matrix[:, 1:], labels)
+    return Contrast("contr.poly", matrix, labels)
 
 
 BY_NAME = {

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import DataError, FormulaError
 from . import operators
-from .functions import FUNCTIONS, Arguments
+from .arguments import Arguments
+from .functions import FUNCTIONS
 from .syntax import Call, Constant, Expression, Name, Number, Text
 from .values import Levels, Numeric, Value, from_column
 

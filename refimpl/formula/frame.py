@@ -68,11 +68,11 @@ class ModelFrame:
         if isinstance(value, Levels):
             kind = "strings" if value.kind == "character" else "a factor"
             raise DataError("non-numeric-response", f"the response '{self.terms.names[0]}' is {kind}, not numeric")
-        if value.values.ndim != 1:
+        if value.values.size != len(value.values):
             raise DataError("non-numeric-response", f"the response '{self.terms.names[0]}' is a matrix, not one column")
         if not is_finite(value.values):
             raise DataError("infinite-values", f"NA/NaN/Inf in 'y': the response '{self.terms.names[0]}' is not finite")
-        return value.values
+        return value.values.reshape(self.n)
 
     @cached_property
     def offset(self) -> Floats | None:
@@ -133,8 +133,17 @@ def evaluate_variables(spec: Terms, data: Any, n: int, skip_response: bool = Fal
         value = evaluator.column(node) if isinstance(node, Name) else evaluator.value(node, bases[i] if bases else None)
         if len(value) != n:
             raise DataError("r-error", f"variable lengths differ: '{spec.names[i]}' has {len(value)} values, the data {n} rows")
-        values.append(value)
+        values.append(_one_column(value, spec.names[i]))
     return values
+
+
+def _one_column(value: Value, name: str) -> Value:
+    """A logical matrix of one column is a logical; R takes no wider one."""
+    if isinstance(value, Levels) or value.kind != "logical" or value.values.ndim == 1:
+        return value
+    if value.values.shape[1] != 1:
+        raise DataError("r-error", f"'{name}' is a logical matrix of {value.values.shape[1]} columns")
+    return Numeric(value.values[:, 0], "logical")
 
 
 def _carried(extra: Mapping[str, Any] | None, data: Any, keep: Sequence[str], n: int) -> tuple[dict[str, Value], dict[str, Value]]:

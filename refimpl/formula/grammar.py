@@ -38,13 +38,13 @@ MAX_LENGTH = 20_000  # characters of a formula
 MAX_DEPTH = 50  # nested parentheses and calls: R's own parser stops at 50
 MAX_VARIABLE_LENGTH = 500  # R breaks the text of a longer variable into lines
 
-MATH = frozenset("log log2 log10 log1p exp expm1 sqrt abs round floor ceiling sin cos tan sign".split())
-FACTORS = frozenset("factor as.factor ordered relevel interaction cut C".split())
-STATEFUL = frozenset("scale poly bs ns".split())
-CONTRASTS = frozenset("contr.treatment contr.sum contr.helmert contr.poly contr.SAS".split())
-CONVERSIONS = frozenset("as.numeric as.character ifelse is.na c I offset".split())
+MATH = frozenset(["log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "round", "floor", "ceiling", "sin", "cos", "tan", "sign"])
+FACTORS = frozenset(["factor", "as.factor", "ordered", "relevel", "interaction", "cut", "C"])
+STATEFUL = frozenset(["scale", "poly", "bs", "ns"])
+CONTRASTS = frozenset(["contr.treatment", "contr.sum", "contr.helmert", "contr.poly", "contr.SAS"])
+CONVERSIONS = frozenset(["as.numeric", "as.character", "ifelse", "is.na", "c", "I", "offset"])
 FUNCTIONS = MATH | FACTORS | STATEFUL | CONTRASTS | CONVERSIONS
-OPERATORS = frozenset("~ | || & && ! == != < > <= >= + - * / %in% %% %/% : ^ (".split())
+OPERATORS = frozenset(["~", "|", "||", "&", "&&", "!", "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%in%", "%%", "%/%", ":", "^", "("])
 
 _BINDING = {  # left binding power of a binary operator
     "~": 20, "|": 30, "||": 30, "&": 40, "&&": 40, "==": 60, "!=": 60, "<": 60, ">": 60, "<=": 60, ">=": 60,

@@ -133,7 +133,7 @@ def _contrast(value: Value, levels: tuple[str, ...], named: str | None, defaults
 
 
 def _suffixes(value: Numeric) -> tuple[str, ...] | None:
-    if value.values.ndim == 1:
+    if value.values.ndim == 1 or value.values.shape[1] == 1:
         return None
     return value.labels if value.labels is not None else tuple(str(j + 1) for j in range(value.values.shape[1]))
 
@@ -254,6 +254,8 @@ def _coded(value: Value, contrast: Contrast) -> Any:
 
 def _for_newdata(design: Design, newdata: Any) -> ModelMatrix:
     spec = design.terms
+    if spec.response is not None and any(row[spec.response] for row in spec.coding):
+        raise DataError("r-error", f"no new data where the response '{spec.names[0]}' is also a predictor")
     n = len(newdata) if isinstance(newdata, pd.DataFrame) else len(next(iter(newdata.values()), ()))
     values = evaluate_variables(spec, newdata, n, skip_response=True, bases=design.bases)
     for i, value in enumerate(values):
@@ -279,9 +281,7 @@ def _as_fitted(value: Value, design: Design, i: int) -> Value:
         return value
     assert levels is not None
     if isinstance(value, Numeric):
-        if not np.isnan(value.values).all():
-            raise DataError("r-error", f"variable '{name}' was fitted as a factor, but the new data has numbers")
-        return Levels(np.full(len(value), -1, dtype=np.intp), levels, kind)
+        raise DataError("r-error", f"variable '{name}' was fitted as a factor, but the new data has {value.kind}")
     place = {level: k for k, level in enumerate(levels)}
     used = value.without_unused()
     unseen = [level for level in used.levels if level not in place]

@@ -57,8 +57,8 @@ class _Expander:
         return FormulaError(kind, message, self.formula.source, node.position)
 
     def variable(self, node: Expression) -> int:
-        """The bit of a variable, new or met before (two calls are one variable where R's text of them is the same)."""
-        label = deparse(node)
+        """The bit of a variable, new or met before; two calls are one variable where their labels are the same."""
+        label = deparse(node, suffix="")
         if len(label) > MAX_VARIABLE_LENGTH:
             raise self.fail(f"a term longer than {MAX_VARIABLE_LENGTH} characters", node, "formula-too-large")
         if label not in self.index:
@@ -231,7 +231,7 @@ def _terms(formula: Formula, others: tuple[str, ...] | None) -> Terms:
     return Terms(
         formula=formula,
         variables=variables,
-        names=tuple(v.name if isinstance(v, Name) else label for v, label in zip(variables, labels_of, strict=True)),
+        names=tuple(v.name if isinstance(v, Name) else deparse(v) for v in variables),
         labels_of=labels_of,
         terms=tuple(ordered),
         labels=tuple(":".join(labels_of[i] for i in _bits(term)) for term in ordered),

@@ -65,7 +65,7 @@ class Levels:
         return Levels(self.codes[kept], self.levels, self.kind, self.contrast)
 
     def without_unused(self) -> Levels:
-        """The same values with only the levels that occur (R: droplevels)."""
+        """The same values with only the levels that occur; a contrast of its own is dropped with them (R: model.frame)."""
         present = np.zeros(len(self.levels) + 1, dtype=bool)
         present[self.codes] = True  # a missing code, -1, marks the extra cell at the end
         present = present[:-1]
@@ -73,7 +73,7 @@ class Levels:
             return self
         renumbered = np.append(np.cumsum(present) - 1, -1)
         levels = tuple(level for level, there in zip(self.levels, present, strict=True) if there)
-        return Levels(renumbered[self.codes], levels, self.kind, self.contrast)
+        return Levels(renumbered[self.codes], levels, self.kind)
 
 
 Value = Numeric | Levels
