@@ -194,7 +194,7 @@ def evaluate(blocks: Blocks, factors: Sequence[Array], REML: bool, gradient: boo
     SXX, S2X, S22, T2 = blocks.WXX + KX.T @ KX, blocks.W2X, blocks.W22, blocks.W22
     second = Lambda2(blocks, factors)
     if blocks.others:
-        K2 = _times(Linv, blocks.H2)
+        K2 = level_times(Linv, blocks.H2)
         S22, S2X = S22 + (K2.T @ K2).toarray(), S2X + K2.T @ KX
         M = np.linalg.cholesky(second.both(S22) + np.eye(len(S22)))
         logdet += 2 * np.log(M.diagonal()).sum()
@@ -222,7 +222,7 @@ def _scores(blocks: Blocks, at: Point, REML: bool, c: float) -> tuple[Array, ...
     """The derivative of the objective by each term's Sigma, (r, r) each."""
     p, r1 = blocks.p, at.C.shape[1]
     N1 = np.einsum("jab,jbc->ac", at.C, blocks.F)
-    H = _times(at.C, blocks.H2) if blocks.others else None  # Z_1'V_1^-1 Z_2
+    H = level_times(at.C, blocks.H2) if blocks.others else None  # Z_1'V_1^-1 Z_2
     if H is not None:
         columns = [H[a::r1] for a in range(r1)]
         N1 = N1 - np.array([[_inner(at.T2, A, B) for B in columns] for A in columns])
@@ -278,7 +278,7 @@ class Lambda2:
         return self.transposed(self.transposed(A, outside).T, outside)
 
 
-def _times(per_level: Array, H: Any) -> Any:
+def level_times(per_level: Array, H: Any) -> Any:
     """Block-diagonal (J, r, r) times a sparse (J r, q)."""
     J, r, _ = per_level.shape
     if r == 1:

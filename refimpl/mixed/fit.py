@@ -125,17 +125,19 @@ def _search(objective: Objective, x: Array) -> Optimum:
 
 
 def canonical(objective: Objective, x: Array) -> Array:
-    """The lower triangular factors with diagonals that are not negative and the same Sigma; no column below a zero pivot
-    but what Sigma needs."""
-    return objective.vector([semidefinite_cholesky(factor @ factor.T) for factor in objective.factors(x)])
+    """The lower triangular factors of the same Sigmas whose diagonals are not negative."""
+    out = []
+    for factor in objective.factors(x):
+        out.append(semidefinite_cholesky(factor @ factor.T, int(np.count_nonzero(factor.diagonal()))))
+    return objective.vector(out)
 
 
-def semidefinite_cholesky(Sigma: Array) -> Array:
-    """Lower triangular L with LL' = Sigma; a pivot that is rounding becomes an exact zero."""
-    A, r = Sigma.copy(), len(Sigma)
-    L = np.zeros_like(A)
-    for j in range(r):
-        if A[j, j] <= 1e-15 * Sigma[j, j] or A[j, j] <= 1e-300:
+def semidefinite_cholesky(Sigma: Array, rank: int) -> Array:
+    """Lower triangular L of the rank given with LL' = Sigma; a pivot that is rounding becomes an exact zero."""
+    A, L = Sigma.copy(), np.zeros_like(Sigma)
+    for j in range(len(Sigma)):
+        left = rank - np.count_nonzero(L.diagonal())
+        if left == 0 or A[j, j] <= 1e-13 * Sigma[j, j]:
             continue
         L[j:, j] = A[j:, j] / np.sqrt(A[j, j])
         A[j:, j:] -= np.outer(L[j:, j], L[j:, j])
