@@ -55,7 +55,7 @@ class Blocks:
 
     first: positions of the terms of the first grouping factor, others: of the rest. F (J, r, r); HX (J, r, p+1) and H2
     (J r, q2) sparse or None: Q'[X y] and Q'Z_2; WXX (p+1, p+1), W2X (q2, p+1), W22 (q2, q2): cross-products within
-    levels; to_user: for each term the T (r, r) with Z_used = Z T; R0 (p, p): X = Q R0; b0 (p,) the least-squares
+    levels; to_user: for each term the T (r, r) with Z_used = Z T; R0_inverse (p, p) upper: Q = X R0^-1; b0 (p,) the least-squares
     coefficients that y was freed of; log_weights: sum of log w.
     """
 
@@ -69,7 +69,7 @@ class Blocks:
     W2X: Array
     W22: Array
     to_user: tuple[Array, ...]
-    R0: Array
+    R0_inverse: Array
     b0: Array
     n: int
     log_weights: float
@@ -77,15 +77,14 @@ class Blocks:
     @property
     def p(self) -> int:
         """Fixed effects."""
-        return self.R0.shape[0]
+        return self.R0_inverse.shape[0]
 
 
 def build(fixed: LeastSquares, terms: Sequence[Term]) -> Blocks:
     """Cross-products of a model whose fixed part was fitted by least squares (X of full rank)."""
     root = None if fixed.weights is None else np.sqrt(fixed.weights)
     X = fixed.X_kept
-    R0 = np.linalg.cholesky(np.linalg.inv(fixed.xtx_inverse)).T if X.shape[1] else np.zeros((0, 0))
-    rows = np.column_stack([X @ np.linalg.inv(R0), fixed.residuals])
+    rows = np.column_stack([X @ fixed.root, fixed.residuals])
     scaled, to_user = zip(*(_scaled(term, root) for term in terms), strict=True)
     if root is not None:
         rows *= root[:, None]
@@ -101,7 +100,7 @@ def build(fixed: LeastSquares, terms: Sequence[Term]) -> Blocks:
     H2, W2X, W22 = _second(Z1, codes, Finv, Z2, rows, root)
     log_weights = 0.0 if fixed.weights is None else float(np.log(fixed.weights).sum())
     b0 = fixed.coef[fixed.kept]
-    return Blocks(tuple(terms), first, others, F, HX, H2, rows.T @ rows, W2X, W22, to_user, R0, b0, len(rows), log_weights)
+    return Blocks(tuple(terms), first, others, F, HX, H2, rows.T @ rows, W2X, W22, to_user, fixed.root, b0, len(rows), log_weights)
 
 
 def _scaled(term: Term, root: Array | None) -> tuple[Array, Array]:
@@ -204,7 +203,7 @@ def evaluate(blocks: Blocks, factors: Sequence[Array], REML: bool, gradient: boo
     R = _cholesky(SXX).T
     df = blocks.n - (p if REML else 0)
     if REML:
-        logdet += 2 * np.log(R.diagonal()[:p]).sum() + 2 * np.log(blocks.R0.diagonal()).sum()
+        logdet += 2 * np.log(R.diagonal()[:p]).sum() - 2 * np.log(blocks.R0_inverse.diagonal()).sum()
     pwrss = float(R[p, p] ** 2)
     objective = float(logdet - blocks.log_weights + df * (1 + np.log(2 * np.pi * pwrss / df)))
     beta = solve_triangular(R[:p, :p], R[:p, p]) if p else np.zeros(0)

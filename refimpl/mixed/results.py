@@ -16,20 +16,11 @@ import pandas as pd
 from refimpl.distributions import t_quantile
 from refimpl.errors import DataError
 from refimpl.formula import Formula, ModelFrame, ModelMatrix
+from refimpl.formula.bars import RandomTerm
 from refimpl.least_squares import LeastSquares
 from refimpl.linalg import Array
-from refimpl.mixed.blocks import Blocks, Term, evaluate, level_times
+from refimpl.mixed.blocks import Blocks, evaluate, level_times
 from refimpl.mixed.fit import Optimum, semidefinite_cholesky
-
-
-@dataclass(frozen=True)
-class RandomTerm:
-    """A bar term: its grouping factor's name and levels, its columns' names, and the term itself."""
-
-    group: str
-    levels: tuple[str, ...]
-    columns: tuple[str, ...]
-    term: Term
 
 
 @dataclass(frozen=True)
@@ -45,6 +36,7 @@ class MixedFit:
     REML: bool
     frame: ModelFrame
     design: ModelMatrix
+    offset: Array | None
     fixed: LeastSquares
     random: tuple[RandomTerm, ...]
     blocks: Blocks
@@ -80,7 +72,7 @@ class MixedFit:
     @cached_property
     def n_groups(self) -> pd.Series[int]:
         """Levels of each grouping factor."""
-        found = {random.group: random.term.levels for random in self.random}
+        found = {random.group: len(random.levels) for random in self.random}
         return pd.Series(list(found.values()), index=list(found))
 
     # -- covariance parameters ---------------------------------------------------------------------------------------
@@ -104,9 +96,9 @@ class MixedFit:
         """lme4's names: group.column and group.row.column."""
         names = []
         for random in self.random:
-            for j, column in enumerate(random.columns):
+            for j, column in enumerate(random.names):
                 names.append(f"{random.group}.{column}")
-                names += [f"{random.group}.{row}.{column}" for row in random.columns[j + 1 :]]
+                names += [f"{random.group}.{row}.{column}" for row in random.names[j + 1 :]]
         return names
 
     @property
@@ -136,7 +128,7 @@ class MixedFit:
         """Covariance of the random effects of each term, sigma^2 Lambda Lambda'."""
         out = {}
         for name, random, L in zip(self.term_names, self.random, self.relative_factors, strict=True):
-            out[name] = pd.DataFrame(self.sigma**2 * L @ L.T, index=random.columns, columns=random.columns)
+            out[name] = pd.DataFrame(self.sigma**2 * L @ L.T, index=random.names, columns=random.names)
         return out
 
     @cached_property
@@ -188,18 +180,14 @@ class MixedFit:
         return pd.Series(~self.fixed.kept, index=self.design.names)
 
     @cached_property
-    def _R0_inverse(self) -> Array:
-        return np.linalg.inv(self.blocks.R0)
-
-    @cached_property
     def coef(self) -> pd.Series[float]:
         """Fixed effects (lme4: fixef); dropped columns are left out."""
-        return pd.Series(self.blocks.b0 + self._R0_inverse @ self.optimum.point.beta, index=self.names)
+        return pd.Series(self.blocks.b0 + self.blocks.R0_inverse @ self.optimum.point.beta, index=self.names)
 
     @cached_property
     def vcov(self) -> pd.DataFrame:
         """Covariance of the fixed effects, sigma^2 (X'V^-1X)^-1 at the estimates."""
-        half = self._R0_inverse @ np.linalg.inv(self.optimum.point.RX)
+        half = self.blocks.R0_inverse @ np.linalg.inv(self.optimum.point.RX)
         return pd.DataFrame(self.sigma**2 * half @ half.T, index=self.names, columns=self.names)
 
     @cached_property
@@ -236,12 +224,12 @@ class MixedFit:
     # -- random effects ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _modes(self) -> list[Array]:
+    def modes(self) -> list[Array]:
         """Conditional modes of each term, (levels, r), in the user's columns: Sigma s of each level."""
         point, out = self.optimum.point, []
         start1 = start2 = 0
         for t, random in enumerate(self.random):
-            r, J = random.term.r, random.term.levels
+            r, J = len(random.names), len(random.levels)
             if t in self.blocks.first:
                 s = point.s1[:, start1 : start1 + r]
                 start1 += r
@@ -256,8 +244,8 @@ class MixedFit:
     def ranef(self) -> dict[str, pd.DataFrame]:
         """Conditional modes of the random effects by grouping factor: levels x columns."""
         out: dict[str, pd.DataFrame] = {}
-        for random, modes in zip(self.random, self._modes, strict=True):
-            part = pd.DataFrame(modes, index=list(random.levels), columns=list(random.columns))
+        for random, modes in zip(self.random, self.modes, strict=True):
+            part = pd.DataFrame(modes, index=list(random.levels), columns=list(random.names))
             out[random.group] = pd.concat([out[random.group], part], axis=1) if random.group in out else part
         return out
 
@@ -291,9 +279,9 @@ class MixedFit:
     @cached_property
     def _fitted(self) -> Array:
         out = self.fixed.X_kept @ self.coef.to_numpy()
-        for random, modes in zip(self.random, self._modes, strict=True):
-            out = out + np.einsum("ir,ir->i", random.term.Z, modes[random.term.codes])
-        return out if self.frame.offset is None else out + self.frame.offset
+        for random, modes in zip(self.random, self.modes, strict=True):
+            out = out + np.einsum("ir,ir->i", random.matrix.X, modes[random.codes])
+        return out if self.offset is None else out + self.offset
 
     @property
     def fitted(self) -> pd.Series[float]:
