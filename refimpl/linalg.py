@@ -209,8 +209,10 @@ def solve_normal_equations(G: DD, tol: float) -> NormalEquations:
     `lm` (?qr: limited column pivoting).
     """
     p = G.hi.shape[0] - 1
+    if p == 0:
+        return pivoted_solution(G, tol)
     L, info = lapack.dpotrf(G.hi[:p, :p], lower=1, clean=1)
-    easy = info == 0 and (p == 0 or np.diag(L).min() > max(1e-4, 10 * tol))
+    easy = info == 0 and np.diag(L).min() > max(1e-4, 10 * tol)
     return refined_solution(G, L) if easy else pivoted_solution(G, tol)
 
 
