@@ -226,7 +226,7 @@ def _scores(blocks: Blocks, at: Point, REML: bool, c: float) -> tuple[Array, ...
         columns = [H[a::r1] for a in range(r1)]
         N1 = N1 - np.array([[_inner(at.T2, A, B) for B in columns] for A in columns])
     out: list[Array | None] = [None] * len(blocks.terms)
-    D1, D2 = (at.C @ blocks.HX[:, :, :p]).reshape(-1, p), at.S2X[:, :p]
+    D1, D2 = (at.C @ blocks.HX[:, :, :p]).reshape(at.s1.size, p), at.S2X[:, :p]
     if H is not None:
         effect = at.T2 @ D2
         D1, D2 = D1 - H @ effect, D2 - at.S22 @ effect

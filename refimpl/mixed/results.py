@@ -367,7 +367,7 @@ class MixedFit:
         fixed["std.error"], fixed["statistic"] = self.std_error.to_numpy(), self.statistic.to_numpy()
         table = self.varcorr()
         kind = np.where(table["var2"].isna(), "sd__", "cor__")
-        labels = table["var1"].fillna("Observation") + table["var2"].map(lambda name: "" if name is None else f".{name}")
+        labels = table["var1"].fillna("Observation") + table["var2"].map(lambda name: f".{name}").where(table["var2"].notna(), "")
         random = pd.DataFrame({"effect": "ran_pars", "group": table["grp"], "term": kind + labels, "estimate": table["sdcor"]})
         return pd.concat([fixed, random], ignore_index=True)
 
