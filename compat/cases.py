@@ -278,7 +278,12 @@ def _case(raw: CaseFile, root: Path) -> Case:
 
 def _case_sha256(raw: CaseFile) -> str:
     """What R's answer depends on: a better description or a further feature does not make it stale."""
-    parts: Sequence[object] = [raw.__struct_config__.tag, raw.data, raw.formula, raw.options]
+    options = {
+        option.name: value
+        for option in msgspec.structs.fields(raw.options)
+        if (value := getattr(raw.options, option.name)) != option.default
+    }
+    parts: Sequence[object] = [raw.__struct_config__.tag, raw.data, raw.formula, options]
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 

@@ -155,32 +155,43 @@ def read_file(path: Path, spec: DataSpec) -> pd.DataFrame:
         header, *rows = csv.reader(handle)
     if header != list(spec.columns):
         raise ValueError(f"{path}: its columns are {header}, recorded are {list(spec.columns)}")
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"{path}:{line}: {len(row)} cells for {len(header)} columns")
     texts = list(zip(*rows, strict=True))
-    columns = {
-        name: _parse(texts[at], column, spec.missing, name) for at, (name, column) in enumerate(spec.columns.items())
-    }
+    columns = {}
+    for at, (name, column) in enumerate(spec.columns.items()):
+        try:
+            columns[name] = _parse(texts[at], column, spec.missing)
+        except ValueError as error:
+            raise ValueError(f"{path}, column {name}: {error}") from None
     return pd.DataFrame(columns, index=pd.Index([str(i) for i in range(1, len(rows) + 1)]))
 
 
 Parsed = NDArray[np.float64] | pd.api.extensions.ExtensionArray | NDArray[np.int64] | NDArray[np.bool_]
 
 
-def _parse(texts: Sequence[str], column: ColumnSpec, missing: Sequence[str], name: str) -> Parsed:
+def _parse(texts: Sequence[str], column: ColumnSpec, missing: Sequence[str]) -> Parsed:
     absent = frozenset(missing)
     if column.type == "double":
         return np.array([np.nan if t in absent else float(t) for t in texts], dtype=np.float64)
     if column.type == "integer":
         return _whole(pd.array([pd.NA if t in absent else int(t) for t in texts], dtype="Int64"))
     if column.type == "logical":
-        words = {"TRUE": True, "FALSE": False}
-        return _whole(pd.array([pd.NA if t in absent else words[t] for t in texts], dtype="boolean"))
+        return _whole(pd.array([pd.NA if t in absent else _truth(t) for t in texts], dtype="boolean"))
     values = [None if t in absent else t for t in texts]
     if column.type == "character":
         return pd.array(values, dtype="str")
     strange = {v for v in values if v is not None} - set(column.levels)
     if strange:
-        raise ValueError(f"column {name} has values that are no level of it: {sorted(strange)}")
+        raise ValueError(f"it has values that are no level of it: {sorted(strange)}")
     return pd.Categorical(values, categories=column.levels, ordered=column.type == "ordered")
+
+
+def _truth(text: str) -> bool:
+    if text not in ("TRUE", "FALSE"):
+        raise ValueError(f"{text!r} is neither TRUE nor FALSE")
+    return text == "TRUE"
 
 
 def _whole(values: pd.api.extensions.ExtensionArray) -> Parsed:
