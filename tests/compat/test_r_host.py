@@ -288,6 +288,8 @@ TOO_LARGE = [
     "y ~ " + "I(" * 1000 + "x" + ")" * 1000,
     "y ~ " + " + ".join(["x"] * 20000),
     "y ~ (x + g + y)^100000000",
+    "y ~ x" + " + (x" * 200 + ")" * 200,
+    "y ~ x" + ":x" * 1000,
     "y ~ " + "(" + " + ".join(f"I(x + {i})" for i in range(40)) + ")^20",
     "y ~ " + " * ".join(f"I(x + {i})" for i in range(30)),
     "y ~ " + ":".join(f"({' + '.join(f'I(x + {i})' for i in range(9))})" for _ in range(6)),
@@ -368,6 +370,13 @@ def test_the_gate_lets_pass_what_is_allowed(one_r: Worker, formula: str) -> None
     data = {"y": doubles(1, 2, 4, 7, 5, 3, 1, 9), "x": doubles(1, 2, 3, 5, 4, 2, 6, 1), "g": {**G, "codes": [1, 2] * 4}}
     answer = one_r.ask(request("lm", formula=formula, data=data, want=["coef"]))
     assert answer["quantities"]["coef"]["labels"], answer
+
+
+@pytest.mark.live
+def test_a_long_sum_is_not_a_deep_one(one_r: Worker) -> None:
+    formula = "y ~ " + " + ".join(f"I(x + {i})" for i in range(1, 1000))
+    answer = gate(one_r, formula)
+    assert len(answer["quantities"]["coef"]["labels"]) == 1000, answer
 
 
 # ---- the implementation -----------------------------------------------------------------------------------------
