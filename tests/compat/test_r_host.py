@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -418,7 +419,7 @@ def test_r_may_start_up_beforehand(implementation: RImplementation) -> None:
 
 def test_where_no_host_answers_every_reason_is_told() -> None:
     with pytest.raises(NotAvailable, match=r"R does not start \(command: .*status 0.*rcompat doctor"):
-        RImplementation(command=["true"]).ask(request("versions"))
+        RImplementation(command=[sys.executable, "-c", ""]).ask(request("versions"))
 
 
 @pytest.mark.live
