@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -145,9 +146,10 @@ def rpy2_advice(r_version: str | None) -> str:
 def _rpy2_installed(r_version: str | None) -> list[Finding]:
     seen = ", ".join(f"{name} {version}" for name, version in rpy2_versions().items() if version)
     if not seen:
-        return [
-            Finding("rpy2", "information", "not installed", f"Rscript hosts R without it; {rpy2_advice(r_version)}")
-        ]
+        advice = f"Rscript hosts R without it; {rpy2_advice(r_version)}"
+        if r_version is not None and shutil.which("make") is None:
+            advice += " (install make first: the build asks `R CMD config`, which runs it)"
+        return [Finding("rpy2", "information", "not installed", advice)]
     return [Finding("rpy2", "information", seen)]
 
 

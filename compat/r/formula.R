@@ -3,7 +3,7 @@
 #   Rscript formula.R --freeze CASES OUT    the battery of a case file, frozen with its provenance
 # Doubles leave as %.17g text, never through a JSON writer. Nothing outside the allowlist is evaluated.
 
-suppressPackageStartupMessages({ library(jsonlite); library(splines) })
+suppressPackageStartupMessages({ library(jsonlite); library(splines); library(lme4) })
 invisible(Sys.setlocale("LC_COLLATE", "C"))
 options(warn = 1, stringsAsFactors = FALSE, contrasts = c("contr.treatment", "contr.poly"))
 
@@ -95,6 +95,23 @@ new_answer <- function(job, terms, frame, X) {
   }, error = error_answer)
 }
 
+bars_answer <- function(job) {
+  data <- read_data(job$data)
+  formula <- read_formula(job$formula, names(data))
+  control <- lmerControl(check.rankX = "ignore", check.scaleX = "ignore")
+  parts <- lFormula(formula, data, control = control)
+  random <- parts$reTrms
+  Lambdat <- as(random$Lambdat, "dgTMatrix")
+  object(
+    deparse = strings(paste(deparse(formula, width.cutoff = 500L), collapse = " ")), n = as.character(nrow(parts$fr)),
+    names = strings(colnames(parts$X)), X = columns_of(parts$X), dropped = strings(names(attr(parts$fr, "na.action"))),
+    groups = strings(names(random$cnms)), cnms = array_of(vapply(random$cnms, strings, "")),
+    levels = array_of(vapply(random$flist[attr(random$flist, "assign")], function(f) strings(levels(f)), "")),
+    Gp = numbers(random$Gp), lower = numbers(random$lower), theta = numbers(random$theta), Lind = numbers(random$Lind),
+    lambda_row = numbers(Lambdat@j), lambda_column = numbers(Lambdat@i), rows = strings(rownames(random$Zt)),
+    Z = columns_of(t(as.matrix(random$Zt))), offset = plain_numbers(model.offset(parts$fr)))
+}
+
 error_answer <- function(e) {
   message <- conditionMessage(e)
   object(error = object(kind = strings1(error_kind(message)), message = strings1(message)))
@@ -102,7 +119,7 @@ error_answer <- function(e) {
 strings1 <- function(x) as.character(toJSON(x, auto_unbox = TRUE))
 
 answer <- function(job) {
-  suppressWarnings(tryCatch(if (identical(job$what, "bars")) bars_answer(job) else matrix_answer(job), error = error_answer))
+  suppressMessages(suppressWarnings(tryCatch(if (identical(job$what, "bars")) bars_answer(job) else matrix_answer(job), error = error_answer)))
 }
 
 serve <- function() {

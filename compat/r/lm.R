@@ -1,4 +1,4 @@
-# Linear models: stats::lm, rms::ols and anova of nested linear models, each asked for its quantities by R's own extractors.
+# Linear models: stats::lm, rms::ols and anova of nested linear models, each asked by R's own extractors.
 # What R does not return for a fit is left out, never made up here. The protocol and the formula gate are in worker.R.
 
 #' The call as it is shown and run: names stand for the data, so a long vector never enters the call.
@@ -96,7 +96,8 @@ common_quantities <- function(fit, level) {
 
 lm_quantities <- function(fit, request) {
   shown <- summary(fit)
-  table <- function(column) function() all_labels(setNames(shown$coefficients[, column], rownames(shown$coefficients)), fit)
+  printed <- shown$coefficients
+  table <- function(column) function() all_labels(setNames(printed[, column], rownames(printed)), fit)
   f <- shown$fstatistic
   part <- function(i) function() if (!is.null(f)) unname(f[i])
   c(

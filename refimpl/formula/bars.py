@@ -1,13 +1,14 @@
-"""lme4's bars: `(x | g)` taken out of a formula, expanded, ordered, and turned into grouping factors, columns of Z and Lambda's pattern.
+"""lme4's bars: `(x | g)` taken out of a formula, expanded, ordered, and turned into grouping factors, columns of Z
+and Lambda's pattern.
 
-Fixed effects, rows and offsets come from `frame` and `matrix`. Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Software
-67(1), sections 2.2 and 2.3; lme4 1.1-31 lFormula. Every form, with what it means:
+Fixed effects, rows and offsets come from `frame` and `matrix`. Source: Bates, Maechler, Bolker & Walker (2015), J.
+Stat. Software 67(1), sections 2.2 and 2.3; lme4 1.1-31 lFormula. Every form, with what it means:
 
     (1 | g)          an intercept for each level of g
     (x | g)          intercept and slope, correlated                  = (1 + x | g)
     (0 + x | g)      the slope alone
-    (x || g)         uncorrelated                                     = (1 | g) + (0 + x | g); a factor's columns stay correlated
-    (1 | a:b)        the pairs of levels that occur
+    (x || g)         uncorrelated                                     = (1 | g) + (0 + x | g); a factor's columns stay
+    correlated (1 | a:b)        the pairs of levels that occur
     (1 | a/b)        nested                                           = (1 | b:a) + (1 | a)
     (f | g)          a factor slope, by its contrasts; (0 + f | g) by all its levels
 """
@@ -17,16 +18,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, FormulaError
-from .deparse import deparse, deparse_formula, is_syntactic, quote_name
+from .deparse import deparse, deparse_formula, is_syntactic
 from .evaluate import Evaluator
 from .factors import as_factor
-from .frame import ModelFrame, model_frame
+from .frame import ModelFrame, model_frame, sub_frame
+from .grammar import parse
 from .matrix import ModelMatrix, model_matrix
 from .syntax import Call, Constant, Expression, Formula, Name, Number, Text, spine, symbols
 from .terms import terms
@@ -144,15 +147,20 @@ def _uncorrelated(bar: Call, source: str) -> list[Call]:
     if not spec.terms:
         raise FormulaError("formula-syntax", "'||' needs slopes to separate; write (1 | g)", source, at)
     if isinstance(group, Name) and not is_syntactic(group.name):
-        raise FormulaError("formula-syntax", "lme4 cannot expand '||' before a name in backticks; write the terms out", source, at)
-    parts: list[Expression] = [Number(1.0, position=at)] if spec.intercept else []
-    for term in spec.terms:
-        pieces = [spec.variables[i] for i in range(term.bit_length()) if term >> i & 1]
-        product = pieces[0]
-        for piece in pieces[1:]:
-            product = Call(":", (product, piece), position=at)
-        parts.append(Call("+", (Number(0.0, position=at), product), position=at))
-    return [Call("|", (part, group), position=at) for part in parts]
+        raise FormulaError(
+            "formula-syntax", "lme4 cannot expand '||' before a name in backticks; write the terms out", source, at
+        )
+    texts = ["1"] * spec.intercept + [f"0 + {label}" for label in spec.labels]
+    return [Call("|", (_moved(parse(f"~{text}").right, at), group), position=at) for text in texts]
+
+
+def _moved(node: Expression, position: int) -> Expression:
+    """The same expression at another place of the text; lme4 too writes the terms of `||` as text and reads them
+    again.
+    """
+    if isinstance(node, Call):
+        return replace(node, arguments=tuple(_moved(a, position) for a in node.arguments), position=position)
+    return replace(node, position=position)
 
 
 def _nested(group: Expression, formula: Formula) -> list[Expression]:
@@ -169,7 +177,8 @@ def _nested(group: Expression, formula: Formula) -> list[Expression]:
 
 
 def split_bars(formula: Formula) -> tuple[Formula, tuple[Bar, ...]]:
-    """The fixed part of a formula (`y ~ 1` where only bars stand) and its random terms, expanded, in the order of the text.
+    """The fixed part of a formula (`y ~ 1` where only bars stand) and its random terms, expanded, in the order of the
+    text.
 
     Raises FormulaError where lme4 cannot read a bar either. Source: lme4 1.1-31 nobars, findbars, expandDoubleVerts.
     """
@@ -192,7 +201,9 @@ def _rebuilt(formula: Formula, right: Expression) -> Formula:
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """One random term: `group` and its `levels`, `codes` (n,) of the rows, and the term's own `matrix` with r columns (cnms)."""
+    """One random term: `group` and its `levels`, `codes` (n,) of the rows, and the term's own `matrix` with r columns
+    (cnms).
+    """
 
     bar: Bar
     group: str
@@ -215,8 +226,8 @@ class RandomTerm:
 class RandomEffects:
     """The random terms in lme4's order: by falling number of levels.
 
-    Within a term Z's columns go level by level, the r columns of the term's matrix within each level. theta holds, term by
-    term, the lower triangle of that term's r x r block of Lambda, column by column.
+    Within a term Z's columns go level by level, the r columns of the term's matrix within each level. theta holds,
+    term by term, the lower triangle of that term's r x r block of Lambda, column by column.
     """
 
     terms: tuple[RandomTerm, ...]
@@ -265,7 +276,9 @@ class RandomEffects:
         return np.array(bounds)
 
     def lambda_pattern(self) -> tuple[Indices, Indices, Indices]:
-        """Lambda's nonzero cells: row, column and the index into theta of each, in the order of lme4's Lind (rows of Lambda)."""
+        """Lambda's nonzero cells: row, column and the index into theta of each, in the order of lme4's Lind (rows of
+        Lambda).
+        """
         rows, columns, index = [], [], []
         start = first = 0
         for term in self.terms:
@@ -296,14 +309,6 @@ class MixedFrame:
     random: RandomEffects
 
 
-def _part(frame: ModelFrame, formula: Formula, columns: tuple[str, ...] | None) -> ModelFrame:
-    """The frame of a part of the formula: its variables, taken by their text."""
-    spec = terms(formula, columns)
-    place = {quote_name(name): i for i, name in enumerate(frame.terms.names)}
-    place |= {label: i for i, label in enumerate(frame.terms.labels_of)}
-    return replace(frame, terms=spec, values=tuple(frame.values[place[label]] for label in spec.labels_of))
-
-
 def _group(node: Expression, frame: ModelFrame, formula: Formula) -> Levels:
     """The grouping factor, evaluated on the frame, where every variable counts as a factor."""
     if isinstance(node, Call) and node.function == "(":
@@ -318,7 +323,7 @@ def _group(node: Expression, frame: ModelFrame, formula: Formula) -> Levels:
     named = {n.name: v for n, v in zip(frame.terms.variables, frame.values, strict=True) if isinstance(n, Name)}
     for symbol in symbols(node):
         if symbol.name not in named:
-            message = f"the grouping factor '{deparse(node)}' needs the column '{symbol.name}', which is not itself in the model"
+            message = f"the grouping factor '{deparse(node)}' needs the column '{symbol.name}' in the model"
             raise _refuse(message, node, formula, "unknown-column")
     evaluator = Evaluator({}, {}, frame.n, formula.source)
     evaluator.read.update({name: as_factor(named[name]) for name in {s.name for s in symbols(node)}})
@@ -334,7 +339,9 @@ def _pairs(left: Levels, right: Levels) -> Levels:
     codes = np.where((left.codes < 0) | (right.codes < 0), -1, codes)
     present = np.unique(codes[codes >= 0])
     place = np.searchsorted(present, codes)
-    levels = tuple(f"{left.levels[k // len(right.levels)]}:{right.levels[k % len(right.levels)]}" for k in present.tolist())
+    levels = tuple(
+        f"{left.levels[k // len(right.levels)]}:{right.levels[k % len(right.levels)]}" for k in present.tolist()
+    )
     return Levels(np.where(codes < 0, -1, place), levels)
 
 
@@ -356,9 +363,7 @@ def _random_term(bar: Bar, frame: ModelFrame, formula: Formula) -> RandomTerm:
     if any(symbol.name == "." for symbol in symbols(bar.slopes)):
         raise _refuse("'.' cannot stand in a random term", bar.slopes, formula)
     slopes = Formula(None, bar.slopes, deparse_formula(None, bar.slopes), formula.source)
-    matrix = model_matrix(_part(_with_factors(frame, bar.group), slopes, None), check=False)
-    if not matrix.names:
-        raise _refuse(f"the random term ({bar.label}) has no columns", bar.slopes, formula)
+    matrix = model_matrix(sub_frame(_with_factors(frame, bar.group), slopes, None), check=False)
     return RandomTerm(bar, _group_name(bar.group), factor.levels, factor.codes.astype(np.intp), matrix)
 
 
@@ -368,12 +373,14 @@ def _check(term: RandomTerm, n: int) -> None:
     if count < 2:
         raise DataError("r-error", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
     if count >= n:
-        raise DataError("r-error", f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})")
+        raise DataError(
+            "r-error", f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})"
+        )
     if term.n_columns >= n:
         raise DataError(
             "r-error",
-            f"number of observations (={n}) <= number of random effects (={term.n_columns}) for term ({term.bar.label}): "
-            "they and the residual variance cannot be told apart",
+            f"number of observations (={n}) <= number of random effects (={term.n_columns}) "
+            f"for term ({term.bar.label}): they and the residual variance cannot be told apart",
         )
 
 
@@ -388,8 +395,8 @@ def mixed_frame(
 ) -> MixedFrame:
     """Everything that a mixed model needs of its data: rows, fixed design, random terms.
 
-    Arguments as of `model_frame` and `model_matrix`. `check`: also refuse grouping factors that lmer refuses. Aliased columns
-    of the fixed design stay (lmer drops them later). Raises FormulaError and DataError as R does.
+    Arguments as of `model_frame` and `model_matrix`. `check`: also refuse grouping factors that lmer refuses. Aliased
+    columns of the fixed design stay (lmer drops them later). Raises FormulaError and DataError as R does.
     Source: lme4 1.1-31 lFormula.
     """
     fixed, bars = split_bars(formula)
@@ -405,10 +412,8 @@ def mixed_frame(
         for term in built:
             _check(term, frame.n)
     counts = [len(term.levels) for term in built]
-    if any(later > earlier for earlier, later in zip(counts, counts[1:], strict=False)):
+    if any(later > earlier for earlier, later in pairwise(counts)):
         order = sorted(range(len(built)), key=counts.__getitem__)[::-1]  # ties come out reversed, as in lme4
         built = [built[i] for i in order]
-    part = _part(frame, fixed, frame.terms.names if "." in fixed.text else None)
+    part = sub_frame(frame, fixed, frame.terms.names if "." in fixed.text else None)
     return MixedFrame(frame, model_matrix(part, contrasts, check=check), RandomEffects(tuple(built), frame.n))
-
-

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 from scipy.interpolate import BSpline
 
 from .arguments import Arguments, Function
@@ -38,8 +39,8 @@ class Scaling:
     scale: Floats | None
 
 
-def _column_sums(values: Floats) -> np.ndarray:
-    return np.nansum(values.astype(np.longdouble), axis=0)
+def _column_sums(values: Floats) -> npt.NDArray[np.longdouble]:
+    return np.asarray(np.nansum(values.astype(np.longdouble), axis=0))
 
 
 def _option(arguments: Arguments, formal: str, k: int) -> Floats | bool:
@@ -141,7 +142,9 @@ def _whole_power(x: Floats, degree: int) -> Floats:
 
 
 def _several(blocks: list[Floats], degree: int, basis: Polynomials) -> Numeric:
-    """Products of the variables' polynomials of total degree 1..degree, the first variable running fastest; `1.0`, `2.0`, `0.1`."""
+    """Products of the variables' polynomials of total degree 1..degree, the first variable running fastest; `1.0`,
+    `2.0`, `0.1`.
+    """
     degrees = [d[::-1] for d in product(range(degree + 1), repeat=len(blocks)) if 1 <= sum(d) <= degree]
     columns = []
     for choice in degrees:
@@ -251,7 +254,9 @@ def _ns(arguments: Arguments) -> Value:
 
 
 def _natural_map(spline: Spline) -> Floats:
-    """An orthonormal basis of the combinations whose second derivative vanishes at both boundary knots (QR's last columns)."""
+    """An orthonormal basis of the combinations whose second derivative vanishes at both boundary knots (QR's last
+    columns).
+    """
     curvature = _b_splines(spline, spline.boundary, 2)
     curvature = curvature if spline.intercept else curvature[:, 1:]
     q, _ = np.linalg.qr(curvature.T, mode="complete")

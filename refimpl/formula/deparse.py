@@ -1,6 +1,7 @@
 """R's text of a formula: `deparse` writes what R's own deparse writes, so that names agree to the letter.
 
-Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: deparse, as.character).
+Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: deparse,
+as.character).
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import re
 
 from .syntax import Call, Constant, Expression, Formula, Name, Number, Text, spine
 
-RESERVED = frozenset(
-    ["if", "else", "repeat", "while", "function", "for", "next", "break", "TRUE", "FALSE", "NULL", "Inf", "NaN", "NA", "NA_integer_", "NA_real_", "NA_character_", "NA_complex_", "in", "..."]
-)
+RESERVED = frozenset([
+    "if", "else", "repeat", "while", "function", "for", "next", "break", "TRUE", "FALSE", "NULL", "Inf", "NaN",
+    "NA", "NA_integer_", "NA_real_", "NA_character_", "NA_complex_", "in", "...",
+])  # fmt: skip
 _SYNTACTIC = re.compile(r"(?:[^\W\d_]|\.(?![0-9]))[\w.]*\Z")
 _SPACED = frozenset(["~", "+", "-", "*", "<", ">", "<=", ">=", "==", "!=", "&", "&&", "|", "||", "%in%"])
 _TIGHT = frozenset(["/", "^", ":", "%%", "%/%"])
@@ -51,12 +53,16 @@ def _escape(text: str, quote: str) -> str:
             out.append(character)
         else:
             point = ord(character)
-            out.append(f"\\{point:03o}" if point < 0x80 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}")
+            out.append(
+                f"\\{point:03o}" if point < 0x80 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+            )
     return "".join(out)
 
 
 def format_double(value: float) -> str:
-    """A double as as.character and deparse of R 4.2 write it: at most 15 significant digits, the shorter notation, ties fixed."""
+    """A double as as.character and deparse of R 4.2 write it: at most 15 significant digits, the shorter notation,
+    ties fixed.
+    """
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -113,7 +119,10 @@ def _deparse_call(call: Call, suffix: str) -> str:
     if operator in ("+", "-", "!") and len(arguments) == 1:
         return operator + deparse(arguments[0], suffix)
     names = call.names or (None,) * len(arguments)
-    inside = (deparse(a, suffix) if n is None else f"{quote_name(n)} = {deparse(a, suffix)}" for n, a in zip(names, arguments, strict=True))
+    inside = (
+        deparse(a, suffix) if n is None else f"{quote_name(n)} = {deparse(a, suffix)}"
+        for n, a in zip(names, arguments, strict=True)
+    )
     return f"{operator}({', '.join(inside)})"
 
 

@@ -1,4 +1,5 @@
-"""Evaluates one variable of a formula on the data: symbols are columns, calls go to the allowed functions. There is no eval.
+"""Evaluates one variable of a formula on the data: symbols are columns, calls go to the allowed functions. There is
+no eval.
 
 A call that must repeat itself on new data (poly, bs, ns, scale) leaves its `basis` on the value; see `frame`.
 """
@@ -33,8 +34,8 @@ _COMPARISONS = frozenset(["==", "!=", "<", ">", "<=", ">="])
 class Evaluator:
     """Evaluates expressions on one data set, reading each column once.
 
-    `data` is a DataFrame or a mapping of columns; `columns` their names; `source` the formula's text, for errors; `bases`
-    what top-level stateful calls remembered, by R's text of the call, when the data is new data.
+    `data` is a DataFrame or a mapping of columns; `columns` their names; `source` the formula's text, for errors;
+    `bases` what top-level stateful calls remembered, by R's text of the call, when the data is new data.
     """
 
     def __init__(self, data: Any, columns: Mapping[str, Any] | Any, n: int, source: str) -> None:
@@ -52,10 +53,13 @@ class Evaluator:
                 raise self.unknown(node)
             value = self.read[node.name] = from_column(self.data[node.name], node.name)
             if len(value) != self.n:
-                raise DataError("r-error", f"variable lengths differ: column '{node.name}' has {len(value)} values, not {self.n}")
+                raise DataError(
+                    "r-error", f"variable lengths differ: column '{node.name}' has {len(value)} values, not {self.n}"
+                )
         return value
 
     def unknown(self, node: Name) -> FormulaError:
+        """The error for a symbol that is no column, with the nearest name."""
         close = get_close_matches(node.name, [str(c) for c in self.columns], n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         if node.name in ("T", "F", "pi"):
@@ -82,6 +86,7 @@ class Evaluator:
             raise FormulaError("r-error", str(error), self.source, node.position) from None
 
     def call(self, node: Call, basis: Any) -> Value:
+        """The value of an operator or of an allowed function."""
         name, arguments = node.function, node.arguments
         if name == "(":
             return self.value(arguments[0])
@@ -114,5 +119,5 @@ def _colon(first: Value, last: Value) -> Value:
     if abs(stop - start) > MAX_RANGE:
         raise operators.refuse(f"a range of more than {MAX_RANGE} numbers")
     count = int(abs(stop - start) + 1e-10) + 1
-    values = start + (1.0 if stop >= start else -1.0) * np.arange(count)
+    values = start + (1.0 if stop >= start else -1.0) * np.arange(float(count))
     return Numeric(values, "integer" if start == int(start) else "double")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..errors import DataError
@@ -138,7 +140,9 @@ def _cross(left: Levels, right: Levels, separator: str, lexical: bool) -> Levels
 
 
 def _breaks(arguments: Arguments, x: Floats) -> Floats:
-    """The sorted limits; a single number is a count of intervals of equal length, the outer limits moved out by 0.1 %."""
+    """The sorted limits; a single number is a count of intervals of equal length, the outer limits moved out by 0.1
+    %.
+    """
     given = arguments.numbers("breaks").values
     if given.size != 1:
         breaks = np.sort(given[~np.isnan(given)])
@@ -176,7 +180,7 @@ def _cut_labels(breaks: Floats, right: bool, lowest: bool, digits: int) -> list[
             break
     shown = [" Inf" if text == "Inf" else text for text in shown]
     opening, closing = ("(", "]") if right else ("[", ")")
-    labels = [f"{opening}{a},{b}{closing}" for a, b in zip(shown[:-1], shown[1:], strict=True)]
+    labels = [f"{opening}{a},{b}{closing}" for a, b in pairwise(shown)]
     if lowest:
         if right:
             labels[0] = "[" + labels[0][1:]
@@ -215,7 +219,9 @@ def _cut(arguments: Arguments) -> Value:
 
 
 def _contrast_call(arguments: Arguments, call: Call) -> Contrast:
-    """`contr.sum(4)`, `contr.treatment(c("u", "v"), base = 2)`: a contrast for so many levels, or for levels of these names."""
+    """`contr.sum(4)`, `contr.treatment(c("u", "v"), base = 2)`: a contrast for so many levels, or for levels of these
+    names.
+    """
     options = {"contr.treatment": ["base"], "contr.poly": ["scores"]}.get(call.function, [])
     inner = Arguments(call, arguments.evaluator).match("n", *options, "contrasts")
     if not inner.flag("contrasts", True):
@@ -253,7 +259,9 @@ def _contrast_name(node: Expression) -> str | None:
 
 
 def _C(arguments: Arguments) -> Value:
-    """C(): the factor with its contrasts. More arguments, or a call of a contrast, fix the matrix; its rows then lose the names."""
+    """C(): the factor with its contrasts. More arguments, or a call of a contrast, fix the matrix; its rows then lose
+    the names.
+    """
     arguments.match("object", "contr", "how.many", "...", "base", "scores")
     value = arguments.value("object")
     if not is_factor(value):
@@ -269,7 +277,9 @@ def _C(arguments: Arguments) -> Value:
         if name is None and isinstance(node, Name):
             raise arguments.evaluator.unknown(node)
         if name is None:
-            raise arguments.fail("'contr' must be the name or a call of a contrast: treatment, sum, helmert, poly or SAS")
+            raise arguments.fail(
+                "'contr' must be the name or a call of a contrast: treatment, sum, helmert, poly or SAS"
+            )
         fixed = any(arguments.has(option) for option in ("how.many", "base", "scores"))
         contrast = _with_options(arguments, name, numbered if fixed else value.levels)
     if len(contrast.matrix) != len(value.levels):

@@ -1,4 +1,5 @@
-"""The functions a formula may call, by R's names, arguments and rules: arithmetic and conversions here, `factors` and `bases` beside.
+"""The functions a formula may call, by R's names, arguments and rules: arithmetic and conversions here, `factors` and
+`bases` beside.
 
 What is not in `FUNCTIONS` cannot run.
 """
@@ -19,7 +20,9 @@ from .syntax import Constant
 from .values import Floats, Levels, Numeric, Value, from_strings
 
 Rows = npt.NDArray[np.intp]
-_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d*)?|0[xX][0-9a-fA-F]+|inf(?:inity)?|nan)\Z", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d*)?|0[xX][0-9a-fA-F]+|inf(?:inity)?|nan)\Z", re.IGNORECASE
+)
 
 
 def _numeric_argument(arguments: Arguments, formal: str = "x") -> Numeric:

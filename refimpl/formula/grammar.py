@@ -1,4 +1,5 @@
-"""Reads R's formula text into the nodes of `syntax`: the whole grammar of a formula, an allowlist of functions, caps. Nothing is evaluated.
+"""Reads R's formula text into the nodes of `syntax`: the whole grammar of a formula, an allowlist of functions, caps.
+Nothing is evaluated.
 
 Every rule, with an example (loosest binding first, as in R's ?Syntax):
 
@@ -38,13 +39,19 @@ MAX_LENGTH = 20_000  # characters of a formula
 MAX_DEPTH = 50  # nested parentheses and calls: R's own parser stops at 50
 MAX_VARIABLE_LENGTH = 500  # R breaks the text of a longer variable into lines
 
-MATH = frozenset(["log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "round", "floor", "ceiling", "sin", "cos", "tan", "sign"])
+MATH = frozenset([
+    "log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "round", "floor", "ceiling", "sin", "cos",
+    "tan", "sign",
+])  # fmt: skip
 FACTORS = frozenset(["factor", "as.factor", "ordered", "relevel", "interaction", "cut", "C"])
 STATEFUL = frozenset(["scale", "poly", "bs", "ns"])
 CONTRASTS = frozenset(["contr.treatment", "contr.sum", "contr.helmert", "contr.poly", "contr.SAS"])
 CONVERSIONS = frozenset(["as.numeric", "as.character", "ifelse", "is.na", "c", "I", "offset"])
 FUNCTIONS = MATH | FACTORS | STATEFUL | CONTRASTS | CONVERSIONS
-OPERATORS = frozenset(["~", "|", "||", "&", "&&", "!", "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%in%", "%%", "%/%", ":", "^", "("])
+OPERATORS = frozenset([
+    "~", "|", "||", "&", "&&", "!", "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%in%", "%%", "%/%",
+    ":", "^", "(",
+])  # fmt: skip
 
 _BINDING = {  # left binding power of a binary operator
     "~": 20, "|": 30, "||": 30, "&": 40, "&&": 40, "==": 60, "!=": 60, "<": 60, ">": 60, "<=": 60, ">=": 60,
@@ -223,16 +230,18 @@ def _check_left(left: Expression, source: str) -> None:
     if isinstance(left, Text | Constant | Number):
         raise FormulaError("formula-syntax", "the response must be a variable", source, left.position)
     if len(deparse(left)) > MAX_VARIABLE_LENGTH:
-        raise FormulaError("formula-too-large", f"the response is longer than {MAX_VARIABLE_LENGTH} characters", source, 0)
+        raise FormulaError(
+            "formula-too-large", f"the response is longer than {MAX_VARIABLE_LENGTH} characters", source, 0
+        )
 
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Formula:
     """Read the text of an R formula.
 
-    Nothing is run and no data is needed. Raises FormulaError with line, column and caret: `formula-syntax` where R's parser
-    or terms() refuses too, `formula-forbidden` for R that a formula may not hold here, `formula-too-large` beyond the caps.
-    Source: R 4.2 ?formula, ?Syntax, ?NumericConstants, ?Quotes.
+    Nothing is run and no data is needed. Raises FormulaError with line, column and caret: `formula-syntax` where R's
+    parser or terms() refuses too, `formula-forbidden` for R that a formula may not hold here, `formula-too-large`
+    beyond the caps. Source: R 4.2 ?formula, ?Syntax, ?NumericConstants, ?Quotes.
     """
     if not isinstance(text, str):
         raise FormulaError("formula-syntax", f"a formula is a string, not {type(text).__name__}")

@@ -1,7 +1,7 @@
 """R's model matrix: factors coded, columns made and named as R names them, and made again from new data.
 
-The terms decide which factor enters by contrasts and which by all its levels; without an intercept the first factor met does.
-Source: R 4.2 ?model.matrix; Chambers & Hastie (1992), sections 2.3.2 and 2.4.1.
+The terms decide which factor enters by contrasts and which by all its levels; without an intercept the first factor
+met does. Source: R 4.2 ?model.matrix; Chambers & Hastie (1992), sections 2.3.2 and 2.4.1.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from .values import Floats, Levels, Numeric, Value
 MAX_COLUMNS = 20_000
 DEFAULT_CONTRASTS = ("contr.treatment", "contr.poly")
 Part = tuple[str, str | None]
+Column = npt.NDArray[np.float64] | npt.NDArray[np.bool_]
 _LOGICAL_LEVELS = ("FALSE", "TRUE")
 
 
 @dataclass(frozen=True)
 class Design:
-    """How columns are made: per variable of the terms its `kind`, `levels` (None for numbers), `contrast`, `basis`; coding per term."""
+    """How columns are made: per variable of the terms its `kind`, `levels` (None for numbers), `contrast`, `basis`;
+    coding per term.
+    """
 
     terms: Terms
     kinds: tuple[str, ...]
@@ -44,9 +47,9 @@ class Design:
 class ModelMatrix:
     """The design matrix of n rows and p columns.
 
-    `X` (n, p) float64 in Fortran order; `names` R's column names; `assign` (p,) the term of each column, 0 the intercept;
-    `parts` per column the (variable, level) pairs it is the product of, the level None for a number, () for the intercept;
-    `offset` (n,) or None.
+    `X` (n, p) float64 in Fortran order; `names` R's column names; `assign` (p,) the term of each column, 0 the
+    intercept; `parts` per column the (variable, level) pairs it is the product of, the level None for a number, ()
+    for the intercept; `offset` (n,) or None.
     """
 
     X: Floats
@@ -80,8 +83,8 @@ def model_matrix(
 ) -> ModelMatrix:
     """The design matrix of a model frame.
 
-    `contrasts`: a contrast by variable, e.g. {"a": "contr.sum"}; `default_contrasts`: for factors and for ordered factors.
-    `check`: refuse an empty or infinite matrix, as lm does. Raises DataError: `one-level-factor`, `no-rows`,
+    `contrasts`: a contrast by variable, e.g. {"a": "contr.sum"}; `default_contrasts`: for factors and for ordered
+    factors. `check`: refuse an empty or infinite matrix, as lm does. Raises DataError: `one-level-factor`, `no-rows`,
     `infinite-values`, `bad-option`; FormulaError `formula-too-large` beyond MAX_COLUMNS columns.
     """
     design = _design(frame, contrasts or {}, default_contrasts)
@@ -89,7 +92,7 @@ def model_matrix(
         raise DataError("no-rows", f"0 (non-NA) cases: none of the {len(frame.kept)} rows is complete")
     matrix = _build(design, frame.values, frame.n, frame.offset if check else None)
     if check and not is_finite(matrix.X):
-        bad = [n for n, good in zip(matrix.names, np.isfinite(matrix.X).all(axis=0), strict=True) if not good]
+        bad = [name for j, name in enumerate(matrix.names) if not np.isfinite(matrix.X[:, j]).all()]
         raise DataError("infinite-values", f"NA/NaN/Inf in 'x': {', '.join(bad[:5])}")
     return matrix
 
@@ -119,7 +122,9 @@ def _levels_of(value: Value) -> tuple[str, ...] | None:
     return _LOGICAL_LEVELS if value.kind == "logical" and value.values.ndim == 1 else None
 
 
-def _contrast(value: Value, levels: tuple[str, ...], named: str | None, defaults: tuple[str, str], name: str) -> Contrast:
+def _contrast(
+    value: Value, levels: tuple[str, ...], named: str | None, defaults: tuple[str, str], name: str
+) -> Contrast:
     if len(levels) < 2:
         raise DataError(
             "one-level-factor",
@@ -160,7 +165,9 @@ def _columns_of(design: Design, variable: int, code: int) -> list[Part]:
 
 
 def _plan(design: Design) -> list[tuple[int, tuple[int, ...], list[tuple[Part, ...]]]]:
-    """Per term that has columns: its number, its variables, and the parts of its columns (the first variable runs fastest)."""
+    """Per term that has columns: its number, its variables, and the parts of its columns (the first variable runs
+    fastest).
+    """
     plan = []
     total = int(design.terms.intercept)
     for t, row in enumerate(design.coding):
@@ -173,7 +180,9 @@ def _plan(design: Design) -> list[tuple[int, tuple[int, ...], list[tuple[Part, .
             count *= len(piece)
         total += count
         if total > MAX_COLUMNS:
-            raise DataError("formula-too-large", f"more than {MAX_COLUMNS} columns, at the term '{design.terms.labels[t]}'")
+            raise DataError(
+                "formula-too-large", f"more than {MAX_COLUMNS} columns, at the term '{design.terms.labels[t]}'"
+            )
         parts: list[tuple[Part, ...]] = [()]
         for piece in pieces:
             parts = [(*left, right) for right in piece for left in parts]
@@ -205,51 +214,51 @@ def _build(design: Design, values: tuple[Value, ...], n: int, offset: Floats | N
     return ModelMatrix(X, names, np.array(assign, dtype=np.intp), parts, intercept, design, offset)
 
 
-def _fill(out: Floats, design: Design, values: tuple[Value, ...], variables: tuple[int, ...], codes: tuple[int, ...]) -> None:
+def _fill(
+    out: Floats, design: Design, values: tuple[Value, ...], variables: tuple[int, ...], coding: tuple[int, ...]
+) -> None:
     """Write the columns of one term: products over its variables, the first running fastest."""
     done = 1
     for position, v in enumerate(variables):
-        value, levels = values[v], design.levels[v]
-        if levels is None:
-            numbers = value.values  # type: ignore[union-attr]
-            width = 1 if numbers.ndim == 1 else numbers.shape[1]
-            columns = [numbers] if numbers.ndim == 1 else [numbers[:, j] for j in range(width)]
-        else:
-            chosen = design.contrasts[v]
-            contrast = indicators(levels) if codes[v] == 2 or chosen is None else chosen
-            width = len(contrast.labels)
-            columns = _coded(value, contrast)  # type: ignore[assignment]
+        columns = _columns(values[v], design, v, coding[v])
         if position == 0:
             for j, column in enumerate(columns):
                 out[:, j] = column
         else:
-            _multiply(out, columns, done, width)
-        done *= width
+            _multiply(out, columns, done)
+        done *= len(columns)
 
 
-def _multiply(out: Floats, columns: Any, done: int, width: int) -> None:
+def _multiply(out: Floats, columns: list[Column], done: int) -> None:
     """Multiply the first `done` columns by each of `columns`; the last block first, since the first is overwritten."""
-    columns = list(columns)
-    for j in reversed(range(width)):
-        column = columns[j]
+    for j in reversed(range(len(columns))):
         for i in range(done):
-            np.multiply(out[:, i], column, out=out[:, j * done + i])
+            np.multiply(out[:, i], columns[j], out=out[:, j * done + i])
 
 
-def _coded(value: Value, contrast: Contrast) -> Any:
-    """The columns of a factor under a contrast, one after the other."""
-    if isinstance(value, Numeric):  # a logical: FALSE, TRUE
+def _columns(value: Value, design: Design, v: int, code: int) -> list[Column]:
+    """The columns of one variable: its numbers, or its factor under the contrast (all levels where `code` is 2)."""
+    levels, chosen = design.levels[v], design.contrasts[v]
+    if isinstance(value, Levels):
+        codes: npt.NDArray[Any] = value.codes
+    elif levels is None:
+        numbers = value.values
+        return [numbers] if numbers.ndim == 1 else [numbers[:, j] for j in range(numbers.shape[1])]
+    else:  # a logical: FALSE, TRUE
         codes = np.where(np.isnan(value.values), -1, value.values).astype(np.int8)
-    else:
-        codes = value.codes  # type: ignore[assignment]
+    return _coded(codes, indicators(levels or ()) if code == 2 or chosen is None else chosen)
+
+
+def _coded(codes: npt.NDArray[Any], contrast: Contrast) -> list[Column]:
+    """The rows of a contrast picked by codes, column by column; missing where the code is."""
     missing = bool(len(codes)) and int(codes.min()) < 0
-    single = contrast.single
-    for j in range(contrast.matrix.shape[1]):
-        level = single[j]
+    columns: list[Column] = []
+    for j, level in enumerate(contrast.single):
         if level is not None and not missing:
-            yield codes == level
+            columns.append(codes == level)
         else:
-            yield np.append(contrast.matrix[:, j], np.nan)[codes]
+            columns.append(np.append(contrast.matrix[:, j], np.nan)[codes])
+    return columns
 
 
 def _for_newdata(design: Design, newdata: Any) -> ModelMatrix:

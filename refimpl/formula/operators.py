@@ -1,4 +1,6 @@
-"""R's operators on evaluated variables: arithmetic with integer storage, comparisons across types, three-valued logic, recycling."""
+"""R's operators on evaluated variables: arithmetic with integer storage, comparisons across types, three-valued
+logic, recycling.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,8 @@ def _arithmetic(operator: str, a: Floats, b: Floats, whole: bool) -> Floats:
 
 
 def libm(exact: Callable[..., float], function: Callable[..., Floats], *arrays: Floats) -> Floats:
-    """A function of the C library on each number, as R calls it, so that the last bit agrees; numpy has its own versions.
+    """A function of the C library on each number, as R calls it, so that the last bit agrees; numpy has its own
+    versions.
 
     `function` (numpy's) answers where the result is not finite, where Python's `exact` would raise.
     """
@@ -184,7 +187,9 @@ def _compare_texts(operator: str, left: Levels, right: Levels) -> Numeric:
 
 
 def _compare_ordered(operator: str, left: Value, right: Value) -> Numeric:
-    """Ordered factors compare by position; the other side is looked up among the levels, and missing where it is not one."""
+    """Ordered factors compare by position; the other side is looked up among the levels, and missing where it is not
+    one.
+    """
     ordered = [v for v in (left, right) if isinstance(v, Levels) and v.kind == "ordered"]
     other_factor = any(isinstance(v, Levels) and v.kind == "factor" for v in (left, right))
     if other_factor or (len(ordered) == 2 and ordered[0].levels != ordered[1].levels):

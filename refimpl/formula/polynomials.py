@@ -1,4 +1,6 @@
-"""Polynomials that are orthogonal on given points, by their three-term recurrence (Forsythe 1957; Kennedy & Gentle 1980, pp. 343-4)."""
+"""Polynomials that are orthogonal on given points, by their three-term recurrence (Forsythe 1957; Kennedy & Gentle
+1980, pp. 343-4).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What a formula's right side means: its variables, its terms in R's order, the intercept, the offsets, and how factors are coded.
+"""What a formula's right side means: its variables, its terms in R's order, the intercept, the offsets, and how
+factors are coded.
 
-A term is the set of its variables, held as an integer with one bit a variable. No data is looked at, except that `.` needs the
-names of the columns. Source: R 4.2 ?terms.object, ?formula; Chambers & Hastie (1992), section 2.4.
+A term is the set of its variables, held as an integer with one bit a variable. No data is looked at, except that `.`
+needs the names of the columns. Source: R 4.2 ?terms.object, ?formula; Chambers & Hastie (1992), section 2.4.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _TERM_OPERATORS = frozenset(["+", "-", "*", "/", ":", "^", "%in%", "("])
 class Terms:
     """The terms of a formula, as R's terms.object holds them.
 
-    `variables` in order of appearance, the response first; `names` their text (plain symbols without backticks), `labels_of`
-    their text inside term labels; `terms` bit sets in R's order with `labels` and `order` (degree); `coding[t][v]` is 0 where
-    variable v is not in term t, 1 where a factor enters by contrasts, 2 where it enters by all its levels; `offsets` indices of
-    offset variables; `response` 0, or None for a one-sided formula.
+    `variables` in order of appearance, the response first; `names` their text (plain symbols without backticks),
+    `labels_of` their text inside term labels; `terms` bit sets in R's order with `labels` and `order` (degree);
+    `coding[t][v]` is 0 where variable v is not in term t, 1 where a factor enters by contrasts, 2 where it enters by
+    all its levels; `offsets` indices of offset variables; `response` 0, or None for a one-sided formula.
     """
 
     formula: Formula
@@ -67,7 +68,9 @@ class _Expander:
         return 1 << self.index[label]
 
     def expand(self, node: Expression, sign: bool = True) -> list[int]:
-        """The terms of an expression, each once, in order; `sign` is false on the right of a minus, where 1 and 0 change roles."""
+        """The terms of an expression, each once, in order; `sign` is false on the right of a minus, where 1 and 0
+        change roles.
+        """
         if isinstance(node, Name):
             return self.dot() if node.name == "." and self.others is not None else [self.variable(node)]
         if isinstance(node, Call):
@@ -86,7 +89,9 @@ class _Expander:
         return []
 
     def extract(self, node: Expression) -> None:
-        """R's first pass where there is a `.`: variables in order, but no plain symbol after the `.` (they come in the second)."""
+        """R's first pass where there is a `.`: variables in order, but no plain symbol after the `.` (they come in
+        the second).
+        """
         pending = [node]
         seen_dot = False
         while pending:

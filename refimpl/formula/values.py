@@ -1,7 +1,8 @@
-"""What a variable is once it is evaluated: numbers (with R's storage kind) or levels. Reads columns of the data into these two.
+"""What a variable is once it is evaluated: numbers (with R's storage kind) or levels. Reads columns of the data into
+these two.
 
-Missing is NaN in numbers and code -1 in levels. Strings are held as codes into their sorted levels from the start, so that every
-string operation works on levels, not on rows.
+Missing is NaN in numbers and code -1 in levels. Strings are held as codes into their sorted levels from the start, so
+that every string operation works on levels, not on rows.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Numeric:
 
     def missing(self) -> npt.NDArray[np.bool_]:
         """(n,) where a row holds a missing value."""
-        gone = np.isnan(self.values)
-        return gone if gone.ndim == 1 else gone.any(axis=1)
+        gone: npt.NDArray[np.bool_] = np.isnan(self.values)
+        return gone if gone.ndim == 1 else np.asarray(gone.any(axis=1))
 
     def take(self, kept: npt.NDArray[np.bool_]) -> Numeric:
         """The kept rows."""
@@ -46,7 +47,9 @@ class Numeric:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A factor, an ordered factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or character."""
+    """A factor, an ordered factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or
+    character.
+    """
 
     codes: Codes
     levels: tuple[str, ...]
@@ -65,7 +68,9 @@ class Levels:
         return Levels(self.codes[kept], self.levels, self.kind, self.contrast)
 
     def without_unused(self) -> Levels:
-        """The same values with only the levels that occur; a contrast of its own is dropped with them (R: model.frame)."""
+        """The same values with only the levels that occur; a contrast of its own is dropped with them (R:
+        model.frame).
+        """
         present = np.zeros(len(self.levels) + 1, dtype=bool)
         present[self.codes] = True  # a missing code, -1, marks the extra cell at the end
         present = present[:-1]
@@ -116,12 +121,16 @@ def _from_objects(values: npt.NDArray[Any], name: str) -> Value:
     if not kinds or kinds <= {bool, np.bool_}:
         return Numeric(_with_gaps(present, gone), "logical")
     if kinds <= {str, np.str_}:
-        return from_strings(np.where(gone, None, values))
+        texts = values.copy()
+        texts[gone] = None
+        return from_strings(texts)
     if all(issubclass(k, (int, float, np.integer, np.floating, bool, np.bool_)) for k in kinds):
         whole = all(issubclass(k, (int, np.integer, bool, np.bool_)) for k in kinds)
         return Numeric(_with_gaps(present, gone), "integer" if whole else "double")
     found = ", ".join(sorted(k.__name__ for k in kinds))
-    raise DataError("r-error", f"column '{name}' holds {found}; only numbers, logicals, strings and factors can be used")
+    raise DataError(
+        "r-error", f"column '{name}' holds {found}; only numbers, logicals, strings and factors can be used"
+    )
 
 
 def _with_gaps(present: npt.NDArray[Any], gone: npt.NDArray[np.bool_]) -> Floats:
@@ -157,7 +166,9 @@ def from_column(column: Any, name: str) -> Value:
         return from_strings(values)
     if kind == "O":
         return _from_objects(values, name)
-    raise DataError("r-error", f"column '{name}' has type {values.dtype}; only numbers, logicals, strings and factors can be used")
+    raise DataError(
+        "r-error", f"column '{name}' has type {values.dtype}; only numbers, logicals, strings and factors can be used"
+    )
 
 
 def _from_extension(column: Any) -> npt.NDArray[Any]:

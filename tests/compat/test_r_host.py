@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,8 @@ TOO_LARGE = [
     "y ~ " + "I(" * 1000 + "x" + ")" * 1000,
     "y ~ " + " + ".join(["x"] * 20000),
     "y ~ (x + g + y)^100000000",
+    "y ~ x" + " + (x" * 200 + ")" * 200,
+    "y ~ x" + ":x" * 1000,
     "y ~ " + "(" + " + ".join(f"I(x + {i})" for i in range(40)) + ")^20",
     "y ~ " + " * ".join(f"I(x + {i})" for i in range(30)),
     "y ~ " + ":".join(f"({' + '.join(f'I(x + {i})' for i in range(9))})" for _ in range(6)),
@@ -370,6 +373,13 @@ def test_the_gate_lets_pass_what_is_allowed(one_r: Worker, formula: str) -> None
     assert answer["quantities"]["coef"]["labels"], answer
 
 
+@pytest.mark.live
+def test_a_long_sum_is_not_a_deep_one(one_r: Worker) -> None:
+    formula = "y ~ " + " + ".join(f"I(x + {i})" for i in range(1, 1000))
+    answer = gate(one_r, formula)
+    assert len(answer["quantities"]["coef"]["labels"]) == 1000, answer
+
+
 # ---- the implementation -----------------------------------------------------------------------------------------
 
 
@@ -409,7 +419,7 @@ def test_r_may_start_up_beforehand(implementation: RImplementation) -> None:
 
 def test_where_no_host_answers_every_reason_is_told() -> None:
     with pytest.raises(NotAvailable, match=r"R does not start \(command: .*status 0.*rcompat doctor"):
-        RImplementation(command=["true"]).ask(request("versions"))
+        RImplementation(command=[sys.executable, "-c", ""]).ask(request("versions"))
 
 
 @pytest.mark.live
