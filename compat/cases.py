@@ -115,7 +115,7 @@ class _CaseFile(_Options, frozen=True, kw_only=True, tag_field="estimator"):
     """One case file."""
 
     id: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
-    description: Annotated[str, msgspec.Meta(min_length=1, max_length=140)]
+    description: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
     data: str
     formula: str
     features: list[str] = []

@@ -136,7 +136,7 @@ def totals(results: Iterable[Result]) -> Totals:
     return out
 
 
-# -- asking ---------------------------------------------------------------------------------------------------------
+# -- asking ----------------------------------------------------------------------------------------------------------
 
 
 def ask(implementation: Implementation, case: Case) -> Answer:
@@ -179,7 +179,7 @@ def stale(case: Case, expected: Expected) -> str:
     return ""
 
 
-# -- comparing ------------------------------------------------------------------------------------------------------
+# -- comparing -------------------------------------------------------------------------------------------------------
 
 
 def judge(
@@ -259,7 +259,7 @@ def _timed(implementation: Implementation, case: Case) -> tuple[Answer, float]:
     return answer, time.perf_counter() - start
 
 
-# -- what lies beside the cases -------------------------------------------------------------------------------------
+# -- what lies beside the cases --------------------------------------------------------------------------------------
 
 
 class _CertifiedFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

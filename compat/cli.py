@@ -256,7 +256,7 @@ def doctor() -> None:
     raise typer.Exit(1 if any(one.state in ("missing", "broken") for one in findings) else 0)
 
 
-# -- what the commands share ------------------------------------------------------------------------------------------
+# -- what the commands share -----------------------------------------------------------------------------------------
 
 
 def _root(fixtures: Path | None) -> Path:

@@ -172,7 +172,7 @@ def _read(got: Mapping[str, Any], wanted: Mapping[str, Labelled]) -> tuple[dict[
     return given, rows
 
 
-# -- errors as answers ------------------------------------------------------------------------------------------------
+# -- errors as answers -----------------------------------------------------------------------------------------------
 
 _ERROR = Cell("error", ())
 _MESSAGE = Cell("error", ("message",))
@@ -200,7 +200,7 @@ def _compare_failures(got: Mapping[str, Any] | Failure, expected: Failure, messa
     return rows
 
 
-# -- one quantity -----------------------------------------------------------------------------------------------------
+# -- one quantity ----------------------------------------------------------------------------------------------------
 
 
 def compare_quantity(name: str, got: Labelled, expected: Labelled, limits: Held) -> list[Row]:
@@ -292,7 +292,7 @@ def _optimum(got: Mapping[str, Labelled], expected: Mapping[str, Labelled]) -> V
     return Verdict.REFERENCE_NOT_CONVERGED if above < -OBJECTIVE else None
 
 
-# -- certified values -------------------------------------------------------------------------------------------------
+# -- certified values ------------------------------------------------------------------------------------------------
 
 
 class CertifiedDigits(NamedTuple):
@@ -345,7 +345,7 @@ def _compare_certified(
         yield Row(Cell(mine.quantity, ("certified",)), verdict, digits=mine.digits, reason=reason)
 
 
-# -- known defects ----------------------------------------------------------------------------------------------------
+# -- known defects ---------------------------------------------------------------------------------------------------
 
 
 def excuse(rows: Sequence[Row], stack: str, case: str, defects: Sequence[Defect]) -> list[Row]:

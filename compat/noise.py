@@ -88,7 +88,7 @@ def names(cells: Labelled) -> list[str]:
     return [label[0] for label in cells.labels]
 
 
-# -- coefficients and what is linear in them ------------------------------------------------------------------------
+# -- coefficients and what is linear in them -------------------------------------------------------------------------
 
 
 def coef(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
@@ -119,7 +119,7 @@ def hatvalues(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     return np.full(cells.values.size, 2 * c.unit * c.kappa)
 
 
-# -- sums of squares ------------------------------------------------------------------------------------------------
+# -- sums of squares -------------------------------------------------------------------------------------------------
 
 
 def square(c: Conditioning, length: float) -> float:
@@ -174,7 +174,7 @@ def lr_chi2(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     return np.array([c.n * (relative(c, c.residual) + relative(c, c.centred))])
 
 
-# -- covariance of the coefficients ---------------------------------------------------------------------------------
+# -- covariance of the coefficients ----------------------------------------------------------------------------------
 
 
 def vcov_parts(s: Scene, c: Conditioning) -> tuple[Floats, Floats, Floats]:
@@ -293,7 +293,7 @@ def conf(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
         return coef(s, c, cells) + noise * np.where(se > 0, half / se, _WIDEST)
 
 
-# -- predictions ----------------------------------------------------------------------------------------------------
+# -- predictions -----------------------------------------------------------------------------------------------------
 
 
 def predicted(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
@@ -319,7 +319,7 @@ def predicted_limit(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     return predicted(s, c, cells) + _of_half_width(s, c, half, np.full(half.size, _WIDEST * c.sigma_noise))
 
 
-# -- anova ----------------------------------------------------------------------------------------------------------
+# -- anova -----------------------------------------------------------------------------------------------------------
 
 
 def _squares(s: Scene) -> Floats:
@@ -348,7 +348,7 @@ def anova_f(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
         return sum_sq(s, c, cells) / per_df + np.abs(cells.values) * denominator
 
 
-# -- the table ------------------------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------------------------
 
 Rule = Callable[[Scene, Conditioning, Labelled], Floats]
 

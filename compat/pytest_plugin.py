@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Tally(config), "rcompat-tally")
 
 
-# -- what a run is about ----------------------------------------------------------------------------------------------
+# -- what a run is about ---------------------------------------------------------------------------------------------
 
 
 def fixtures_of(config: pytest.Config) -> Path:
@@ -133,7 +133,7 @@ def rcompat_r(request: pytest.FixtureRequest) -> Iterator[Implementation | None]
     close(found)
 
 
-# -- header and summary -----------------------------------------------------------------------------------------------
+# -- header and summary ----------------------------------------------------------------------------------------------
 
 
 def _concerned(config: pytest.Config) -> bool:

@@ -149,7 +149,7 @@ _TAILS: Mapping[tuple[bool, str], Callable[[Scene, Labelled], tuple[str, Floats]
 }
 
 
-# -- two fits of one implementation, for relations ----------------------------------------------------------------------
+# -- two fits of one implementation, for relations -------------------------------------------------------------------
 
 # Copies of rows change no condition and only sums of equal terms: on data of condition below a hundred, what R's own
 # floor leaves.

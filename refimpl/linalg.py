@@ -211,9 +211,14 @@ def solve_normal_equations(G: DD, tol: float) -> NormalEquations:
     p = G.hi.shape[0] - 1
     if p == 0:
         return pivoted_solution(G, tol)
-    L, info = lapack.dpotrf(G.hi[:p, :p], lower=1, clean=1)
-    easy = info == 0 and np.diag(L).min() > max(1e-4, 10 * tol)
-    return refined_solution(G, L) if easy else pivoted_solution(G, tol)
+    L = easy_factor(G.hi[:p, :p], 10 * tol)
+    return pivoted_solution(G, tol) if L is None else refined_solution(G, L)
+
+
+def easy_factor(A: Array, least: float = 0.0) -> Array | None:
+    """The Cholesky factor in double, or None where its pivots are too small to be refined from."""
+    L, info = lapack.dpotrf(A, lower=1, clean=1)
+    return L if info == 0 and np.diag(L).min() > max(1e-4, least) else None
 
 
 def refined_solution(G: DD, L: Array) -> NormalEquations:
@@ -271,6 +276,11 @@ def inverse_root(G: DD) -> Array:
 
     |W'x|^2 loses to rounding the condition of X, x'G^-1 x its square.
     """
+    L = easy_factor(G.hi) if len(G.hi) else None
+    if L is not None:
+        W, _ = lapack.dtrtri(L.T)
+        off = W.T @ (G - product(exact(L), exact(L.T))).hi @ W  # W'GW - I
+        return np.asarray(W - W @ (np.triu(off, 1) + np.diag(off.diagonal() / 2)))
     U, _ = eliminated(G, len(G.hi), 0.0)
     T = back_substitute(U, exact(np.diag(np.ones(len(G.hi)))))
     D = DD(np.diag(U.hi)[None, :], np.diag(U.lo)[None, :])

@@ -259,7 +259,9 @@ def vcov_cluster(
     check_option("type", type, CR_FACTORS)
     check_option("small_sample", small_sample, ("component", "min"))
     solution = fit.solution.positive
-    dimensions = [cluster_codes(codes[fit.solution.used])[0] for codes in cluster_columns(fit, cluster).values()]
+    dimensions = list(cluster_columns(fit, cluster).values())
+    if solution is not fit.solution:
+        dimensions = [cluster_codes(codes[fit.solution.used])[0] for codes in dimensions]
     if any(codes.max() == 0 for codes in dimensions):
         raise DataError("one-cluster", "a cluster-robust covariance needs two clusters or more")
     parts = [part for r in range(1, len(dimensions) + 1) for part in combinations(dimensions, r)]
@@ -293,8 +295,8 @@ def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"
         meat = meat_of_rows(solution.X_kept, e, 1.0, solution.root)
     else:
         (codes,) = cluster_columns(fit, cluster).values()
-        n_clusters = len(np.unique(codes))
-        meat = outer_sum(cluster_sums(solution.X_kept, e, codes, int(codes.max()) + 1) @ solution.root)
+        n_clusters = int(codes.max()) + 1
+        meat = outer_sum(cluster_sums(solution.X_kept, e, codes, n_clusters) @ solution.root)
     if solution.weights is not None:
         meat *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
     matrix = sandwich(solution, meat)

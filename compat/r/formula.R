@@ -42,7 +42,8 @@ read_formula <- function(text, columns) {
 error_kind <- function(message) {
   patterns <- c(
     "contrasts can be applied only to factors with 2 or more levels" = "one-level-factor",
-    "object '.*' not found" = "unknown-column", "has new levels" = "unseen-level",
+    "object '.*' not found" = "unknown-column", "has new level" = "unseen-level", "variable lengths differ" = "cluster-length",
+    "0 .non-NA. cases" = "no-rows",
     "invalid model formula|invalid power|invalid term|^<text>|unexpected|parsing result|not a formula|zero-length variable" =
       "formula-syntax",
     "is not allowed" = "formula-forbidden", "contextstack overflow" = "formula-too-large")

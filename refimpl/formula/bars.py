@@ -325,7 +325,7 @@ def _group(node: Expression, frame: ModelFrame, formula: Formula) -> Levels:
         if symbol.name not in named:
             message = f"the grouping factor '{deparse(node)}' needs the column '{symbol.name}' in the model"
             raise _refuse(message, node, formula, "unknown-column")
-    evaluator = Evaluator({}, {}, frame.n, formula.source)
+    evaluator = Evaluator({}, frame.n, formula.source)
     evaluator.read.update({name: as_factor(named[name]) for name in {s.name for s in symbols(node)}})
     factor = as_factor(evaluator.value(node)).without_unused()
     if len(factor) != frame.n:

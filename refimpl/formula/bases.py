@@ -6,7 +6,7 @@ Each leaves a basis on its value: what was estimated from the data of the fit. G
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from math import comb
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from .polynomials import orthonormal, recurrence
 from .values import Floats, Levels, Numeric, Value
 
 MAX_DEGREE = 100
-MAX_DF = 1_000
+MAX_DF = 200
+MAX_PRODUCTS = 1_000
 
 
 def _matrix(arguments: Arguments, formal: str) -> Floats:
@@ -106,8 +107,10 @@ def _poly_arguments(arguments: Arguments) -> tuple[list[Floats], int, bool]:
             columns.append(value.values)
         else:
             raise arguments.fail("variables of different lengths")
-    if not 1 <= degree <= MAX_DEGREE:
-        raise arguments.fail(f"the degree must be between 1 and {MAX_DEGREE}")
+    if not degree >= 1:
+        raise arguments.fail("the degree must be at least 1")
+    if degree > MAX_DEGREE or (len(columns) > 1 and comb(int(degree) + len(columns), len(columns)) > MAX_PRODUCTS):
+        raise arguments.fail("too many columns", "formula-too-large")
     return columns, int(degree), arguments.flag("raw", False)
 
 
@@ -137,6 +140,13 @@ def _poly(arguments: Arguments) -> Value:
     return _several(blocks, degree, basis)
 
 
+def _degrees(variables: int, total: int) -> list[tuple[int, ...]]:
+    """The degrees of each variable that sum to at most `total`, the first variable running fastest."""
+    if variables == 0:
+        return [()]
+    return [(d, *rest) for rest in _degrees(variables - 1, total) for d in range(total - sum(rest) + 1)]
+
+
 def _whole_power(x: Floats, degree: int) -> Floats:
     return x if degree == 1 else power(x, np.array([float(degree)]))
 
@@ -145,7 +155,7 @@ def _several(blocks: list[Floats], degree: int, basis: Polynomials) -> Numeric:
     """Products of the variables' polynomials of total degree 1..degree, the first variable running fastest; `1.0`,
     `2.0`, `0.1`.
     """
-    degrees = [d[::-1] for d in product(range(degree + 1), repeat=len(blocks)) if 1 <= sum(d) <= degree]
+    degrees = [d for d in _degrees(len(blocks), degree) if any(d)]
     columns = []
     for choice in degrees:
         column = np.ones(len(blocks[0]))
@@ -209,8 +219,10 @@ def _boundary(arguments: Arguments, x: Floats) -> Floats:
 
 def _degrees_of_freedom(arguments: Arguments) -> float:
     df = arguments.number("df", 0.0)
-    if not 0 <= df <= MAX_DF or df != int(df):
-        raise arguments.fail(f"'df' must be a whole number up to {MAX_DF}")
+    if df > MAX_DF:
+        raise arguments.fail(f"'df' is above {MAX_DF}", "formula-too-large")
+    if not df >= 0 or df != int(df):
+        raise arguments.fail("'df' must be a whole number")
     return df
 
 

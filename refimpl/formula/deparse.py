@@ -16,9 +16,9 @@ RESERVED = frozenset([
     "NA", "NA_integer_", "NA_real_", "NA_character_", "NA_complex_", "in", "...",
 ])  # fmt: skip
 _SYNTACTIC = re.compile(r"(?:[^\W\d_]|\.(?![0-9]))[\w.]*\Z")
-_SPACED = frozenset(["~", "+", "-", "*", "<", ">", "<=", ">=", "==", "!=", "&", "&&", "|", "||", "%in%"])
-_TIGHT = frozenset(["/", "^", ":", "%%", "%/%"])
-BINARY = _SPACED | _TIGHT
+SPACED = frozenset(["~", "+", "-", "*", "<", ">", "<=", ">=", "==", "!=", "&", "&&", "|", "||", "%in%"])
+TIGHT = frozenset(["/", "^", ":", "%%", "%/%"])
+BINARY = SPACED | TIGHT
 _ESCAPES = {
     "\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f",
     "\v": "\\v", "\0": "\\0",
@@ -113,7 +113,7 @@ def _deparse_call(call: Call, suffix: str) -> str:
         first, calls = spine(call, tuple(BINARY))
         pieces = [deparse(first, suffix)]
         for inner in calls:
-            pieces.append(f" {inner.function} " if inner.function in _SPACED else inner.function)
+            pieces.append(f" {inner.function} " if inner.function in SPACED else inner.function)
             pieces.append(deparse(inner.arguments[1], suffix))
         return "".join(pieces)
     if operator in ("+", "-", "!") and len(arguments) == 1:

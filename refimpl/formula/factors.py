@@ -8,12 +8,13 @@ import numpy as np
 
 from ..errors import DataError
 from .arguments import Arguments, Function
-from .contrasts import BY_NAME, Contrast, contr_poly, contr_treatment, contrast_named
+from .contrasts import BY_NAME, MAX_DENSE, Contrast, contr_poly, contr_treatment, contrast_named
 from .operators import as_levels, is_factor
 from .syntax import Call, Expression, Name, Text
 from .values import Codes, Floats, Levels, Numeric, Value, as_text
 
-MAX_LEVELS = 100_000
+MAX_LEVELS = 20_000
+MAX_INTERVALS = 1_000
 _SHORT = {"treatment", "sum", "helmert", "poly", "SAS"}
 
 
@@ -150,8 +151,10 @@ def _breaks(arguments: Arguments, x: Floats) -> Floats:
             raise arguments.fail("'breaks' are not unique")
         return breaks
     count = float(given.flat[0])
-    if not 2 <= count <= MAX_LEVELS:
+    if not count >= 2:
         raise arguments.fail("the number of intervals must be at least 2")
+    if count > MAX_INTERVALS:
+        raise arguments.fail(f"more than {MAX_INTERVALS} intervals", "formula-too-large")
     present = x[~np.isnan(x)]
     if not len(present) or not np.isfinite(present).all():
         raise arguments.fail("the range of 'x' is not finite")
@@ -232,8 +235,10 @@ def _contrast_call(arguments: Arguments, call: Call) -> Contrast:
         levels = tuple(inner.texts("n"))
     else:
         size = inner.number("n", 0.0)
-        if not 2 <= size <= MAX_LEVELS:
+        if not size >= 2:
             raise inner.fail("at least two levels are needed")
+        if size > MAX_DENSE:
+            raise inner.fail(f"more than {MAX_DENSE} levels", "formula-too-large")
         levels = tuple(str(i + 1) for i in range(int(size)))
     return _with_options(inner, call.function, levels)
 
@@ -260,34 +265,34 @@ def _contrast_name(node: Expression) -> str | None:
 
 def _C(arguments: Arguments) -> Value:
     """C(): the factor with its contrasts. More arguments, or a call of a contrast, fix the matrix; its rows then lose
-    the names.
+    the names of the levels.
     """
     arguments.match("object", "contr", "how.many", "...", "base", "scores")
     value = arguments.value("object")
-    if not is_factor(value):
+    if not isinstance(value, Levels) or not is_factor(value):
         raise arguments.fail("the object is not a factor")
-    assert isinstance(value, Levels)
-    numbered = tuple(str(i + 1) for i in range(len(value.levels)))
+    contrast = _chosen_contrast(arguments, value)
+    if contrast.n_levels != len(value.levels):
+        raise arguments.fail(f"a contrast for {contrast.n_levels} levels; the factor has {len(value.levels)}")
+    if arguments.has("how.many"):
+        count = int(min(max(1.0, arguments.number("how.many", 1.0)), len(contrast.labels)))
+        contrast = contrast.first(count)
+    return Levels(value.codes, value.levels, value.kind, contrast)
+
+
+def _chosen_contrast(arguments: Arguments, value: Levels) -> Contrast:
     node = arguments.given.get("contr")
     if isinstance(node, Call) and node.function in BY_NAME:
-        contrast = _contrast_call(arguments, node)
-    else:
-        default = "contr.poly" if value.kind == "ordered" else "contr.treatment"
-        name = default if node is None else _contrast_name(node)
-        if name is None and isinstance(node, Name):
-            raise arguments.evaluator.unknown(node)
-        if name is None:
-            raise arguments.fail(
-                "'contr' must be the name or a call of a contrast: treatment, sum, helmert, poly or SAS"
-            )
-        fixed = any(arguments.has(option) for option in ("how.many", "base", "scores"))
-        contrast = _with_options(arguments, name, numbered if fixed else value.levels)
-    if len(contrast.matrix) != len(value.levels):
-        raise arguments.fail(f"a contrast for {len(contrast.matrix)} levels; the factor has {len(value.levels)}")
-    if arguments.has("how.many"):
-        count = max(1, min(int(arguments.number("how.many", 1.0)), contrast.matrix.shape[1]))
-        contrast = Contrast(contrast.name, contrast.matrix[:, :count], contrast.labels[:count])
-    return Levels(value.codes, value.levels, value.kind, contrast)
+        return _contrast_call(arguments, node)
+    default = "contr.poly" if value.kind == "ordered" else "contr.treatment"
+    name = default if node is None else _contrast_name(node)
+    if name is None and isinstance(node, Name):
+        raise arguments.evaluator.unknown(node)
+    if name is None:
+        raise arguments.fail("'contr' must be a contrast by name or call: treatment, sum, helmert, poly or SAS")
+    fixed = any(arguments.has(option) for option in ("how.many", "base", "scores"))
+    levels = tuple(str(i + 1) for i in range(len(value.levels))) if fixed else value.levels
+    return _with_options(arguments, name, levels)
 
 
 FUNCTIONS: dict[str, Function] = {

@@ -23,6 +23,7 @@ from .syntax import Formula, Name
 from .terms import Terms, terms
 from .values import Floats, Levels, Numeric, Value, from_column
 
+MAX_COLUMNS = 10_000  # of the variables together, and of a design matrix
 NA_ACTIONS = ("omit", "exclude", "fail")
 
 
@@ -119,11 +120,11 @@ def column_names(data: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in (data.columns if isinstance(data, pd.DataFrame) else data))
 
 
-def _row_count(data: Any, spec: Terms) -> int | None:
+def row_count(data: Any) -> int:
+    """How many rows the data has: those of its first column."""
     if isinstance(data, pd.DataFrame):
         return len(data)
-    first = next((data[name] for name in data), None) if len(data) else None
-    return None if first is None else len(first)
+    return len(next(iter(data.values()), ()))
 
 
 def evaluate_variables(
@@ -132,19 +133,25 @@ def evaluate_variables(
     """Every variable of the terms on the data, n rows each; `bases` what stateful variables remember. Raises as R
     refuses.
     """
-    evaluator = Evaluator(data, data.columns if isinstance(data, pd.DataFrame) else data, n, spec.formula.source)
+    evaluator = Evaluator(data, n, spec.formula.source)
     values: list[Value] = []
+    width = 0
     for i, node in enumerate(spec.variables):
         if skip_response and i == spec.response:
             values.append(Numeric(np.empty(0)))
             continue
         value = evaluator.column(node) if isinstance(node, Name) else evaluator.value(node, bases[i] if bases else None)
         if len(value) != n:
-            raise DataError(
-                "r-error", f"variable lengths differ: '{spec.names[i]}' has {len(value)} values, the data {n} rows"
-            )
+            raise _lengths_differ(spec.names[i], len(value), n)
+        width += value.values.shape[1] if isinstance(value, Numeric) and value.values.ndim == 2 else 1
+        if width > MAX_COLUMNS:
+            raise DataError("formula-too-large", f"more than {MAX_COLUMNS} columns of variables")
         values.append(_one_column(value, spec.names[i]))
     return values
+
+
+def _lengths_differ(name: str, found: int, n: int) -> DataError:
+    return DataError("cluster-length", f"variable lengths differ: '{name}' has {found} values, the data {n} rows")
 
 
 def _one_column(value: Value, name: str) -> Value:
@@ -163,7 +170,7 @@ def _carried(
     following = {name: from_column(data[name], name) for name in keep}
     for name, value in (*deciding.items(), *following.items()):
         if len(value) != n:
-            raise DataError("r-error", f"variable lengths differ: '{name}' has {len(value)} values, the data {n} rows")
+            raise _lengths_differ(name, len(value), n)
     return deciding, following
 
 
@@ -193,7 +200,7 @@ def model_frame(
     frame_data = isinstance(data, pd.DataFrame)
     dotted = "." in formula.text
     spec = terms(formula, column_names(data) if dotted else None)
-    n = _row_count(data, spec) or 0
+    n = row_count(data)
     values = evaluate_variables(spec, data, n)
     deciding, following = _carried(extra, data, keep, n) if extra or keep else ({}, {})
     kept = np.ones(n, dtype=bool)
@@ -209,9 +216,7 @@ def model_frame(
         deciding = {name: value.take(kept) for name, value in deciding.items()}
         following = {name: value.take(kept) for name, value in following.items()}
     values = [value.without_unused() if isinstance(value, Levels) else value for value in values]
-    carried = (
-        {name: _plain(value) for name, value in {**deciding, **following}.items()} if deciding or following else {}
-    )
+    carried = {name: _plain(value) for name, value in {**deciding, **following}.items()}
     index = data.index if frame_data else pd.RangeIndex(1, n + 1)
     return ModelFrame(spec, tuple(values), carried, kept, index, n_kept)
 

@@ -110,7 +110,7 @@ class _Parser:
     def expression(self, binding: int) -> Expression:
         """An expression whose operators bind tighter than `binding`."""
         self.depth += 1
-        if self.depth > 4 * MAX_DEPTH:
+        if self.depth > 2 * MAX_DEPTH:
             raise self.fail("operators nested too deep", self.peek(), "formula-too-large")
         self.skip_breaks()
         left = self.operand()
@@ -216,14 +216,19 @@ class _Parser:
         return None
 
 
-def _refuse_inner_tildes(expression: Expression, source: str) -> None:
-    pending = [expression]
+def _check_tree(expression: Expression, source: str) -> None:
+    """One `~`, and no tree too deep to walk; a sum may be as long as it likes, for nothing recurses along it."""
+    pending = [(expression, 0)]
     while pending:
-        node = pending.pop()
-        if isinstance(node, Call):
-            if node.function == "~":
-                raise FormulaError("formula-syntax", "a formula has one '~'", source, node.position)
-            pending.extend(node.arguments)
+        node, depth = pending.pop()
+        if not isinstance(node, Call):
+            continue
+        if node.function == "~":
+            raise FormulaError("formula-syntax", "a formula has one '~'", source, node.position)
+        if depth > 2 * MAX_DEPTH:
+            raise FormulaError("formula-too-large", "operators nested too deep", source, node.position)
+        long = node.function in ("+", "-") and len(node.arguments) == 2
+        pending.extend((a, depth if long and i == 0 else depth + 1) for i, a in enumerate(node.arguments))
 
 
 def _check_left(left: Expression, source: str) -> None:
@@ -251,7 +256,7 @@ def parse(text: str) -> Formula:
     if not (isinstance(root, Call) and root.function == "~"):
         raise FormulaError("formula-syntax", "a formula needs a '~', as in y ~ x", text, 0)
     for side in root.arguments:
-        _refuse_inner_tildes(side, text)
+        _check_tree(side, text)
     left = root.arguments[0] if len(root.arguments) == 2 else None
     right = root.arguments[-1]
     if left is not None:

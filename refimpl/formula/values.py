@@ -21,6 +21,7 @@ from .deparse import format_double, format_integer
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.signedinteger[Any]]
 LARGEST_INTEGER = 2**31 - 1
+_DOUBLE = np.dtype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,8 @@ def from_column(column: Any, name: str) -> Value:
 
     Strings get their levels in code point order; a categorical keeps its own. Raises DataError for anything else.
     """
+    if type(column) is np.ndarray and column.dtype == _DOUBLE and column.ndim == 1:
+        return Numeric(column)
     if isinstance(column, pd.Series):
         column = column.array if isinstance(column.dtype, pd.api.extensions.ExtensionDtype) else column.to_numpy()
     if isinstance(column, pd.Categorical):

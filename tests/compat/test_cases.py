@@ -56,7 +56,7 @@ def put_case(tree: Path, folder: str = "lm", **changes: Any) -> Path:
     return path
 
 
-# -- cases --------------------------------------------------------------------------------------------------------------
+# -- cases -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_case_is_loaded_with_every_option_that_is_not_null(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_is_no_case_is_refused_with_the_place(tmp_path: Path, changes: dict
 
 def test_a_case_belongs_into_the_folder_of_its_estimator(tmp_path: Path) -> None:
     put_case(tmp_path, folder="ols")
-    with pytest.raises(CaseError, match="belongs at cases/lm/lm-small.json"):
+    with pytest.raises(CaseError, match=r"belongs at cases/lm/lm-small\.json"):
         load_cases(root=tmp_path)
 
 
@@ -156,7 +156,7 @@ def test_the_schema_knows_every_estimator() -> None:
     assert '"additionalProperties": false' in text
 
 
-# -- data ---------------------------------------------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------------------------------
 
 
 def test_columns_have_the_types_of_their_spec(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_the_digest_of_doubles_is_over_little_endian_columns() -> None:
     assert doubles_sha256(frame) == hashlib.sha256(by_hand).hexdigest()
 
 
-# -- where data comes from ----------------------------------------------------------------------------------------------
+# -- where data comes from -------------------------------------------------------------------------------------------
 
 
 def reason(name: str, tree: Path) -> str:

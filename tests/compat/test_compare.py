@@ -31,7 +31,7 @@ def compare_changed(case: Case, change: Callable[[Quantities], None]) -> list[Ro
     return compare(case, got, frozen_values(case))
 
 
-# -- cells ------------------------------------------------------------------------------------------------------------
+# -- cells -----------------------------------------------------------------------------------------------------------
 
 
 def test_cells_are_named_by_quantity_and_labels() -> None:
@@ -84,7 +84,7 @@ def test_labels_are_texts_whatever_the_index_holds() -> None:
     assert labelled(pd.Series([1.0, 2.0], index=[1, 2])).labels == (("1",), ("2",))
 
 
-# -- digits -----------------------------------------------------------------------------------------------------------
+# -- digits ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,14 @@ def test_digits_are_the_logarithm_of_the_relative_difference(got: float, expecte
     assert digits(np.array([got]), np.array([expected]))[0] == pytest.approx(shared, abs=1e-9)
 
 
-@pytest.mark.parametrize(("got", "expected"), [(NAN, 1.0), (1.0, NAN), (math.inf, 1.0), (1.0, math.inf), (NAN, math.inf)])
+@pytest.mark.parametrize(
+    ("got", "expected"), [(NAN, 1.0), (1.0, NAN), (math.inf, 1.0), (1.0, math.inf), (NAN, math.inf)]
+)
 def test_digits_of_what_is_not_finite_are_not_a_number(got: float, expected: float) -> None:
     assert math.isnan(digits(np.array([got]), np.array([expected]))[0])
 
 
-# -- one verdict for every cell ----------------------------------------------------------------------------------------
+# -- one verdict for every cell --------------------------------------------------------------------------------------
 
 
 def test_the_same_numbers_match_in_every_cell(case: Case) -> None:
@@ -223,7 +225,7 @@ def test_a_bad_row_tells_got_expected_digits_and_tolerance(case: Case) -> None:
     assert "residuals' length" in row.reason
 
 
-# -- errors as answers --------------------------------------------------------------------------------------------------
+# -- errors as answers -----------------------------------------------------------------------------------------------
 
 
 REFUSAL = Failure("unknown-column", "object 'q' not found")
@@ -252,7 +254,7 @@ def test_messages_are_compared_where_r_has_to_repeat_itself(case: Case, text: st
     assert [(str(row.cell), row.verdict) for row in rows] == [("error", Verdict.MATCH), ("error[message]", verdict)]
 
 
-# -- explanations -------------------------------------------------------------------------------------------------------
+# -- explanations ----------------------------------------------------------------------------------------------------
 
 
 def times(factor: float) -> Callable[[Case, Labelled], Labelled]:
@@ -315,7 +317,7 @@ def test_every_verdict_has_a_meaning_and_the_bad_ones_are_bad() -> None:
     assert {v for v in Verdict if Row(Cell("x", ()), v).bad} == BAD
 
 
-# -- certified values ---------------------------------------------------------------------------------------------------
+# -- certified values ------------------------------------------------------------------------------------------------
 
 
 def certified_rows(case: Case, factor: float) -> dict[str, Row]:

@@ -19,7 +19,7 @@ from compat.quantities import ESTIMATORS, QUANTITIES, Kind, of_estimator
 from compat.tolerance import FLOOR, accurate_enough, f_elasticity, held, printed, t_elasticity
 from tests.compat.fakes import frozen_values
 
-# -- problems and what their quantities are -----------------------------------------------------------------------------
+# -- problems and what their quantities are --------------------------------------------------------------------------
 
 
 def problem(seed: int, kappa: float, noise: float) -> tuple[Floats, Floats]:
@@ -72,8 +72,10 @@ def allowed(X: Floats, y: Floats) -> dict[str, Floats]:
         ("", case_in_memory("lm", text, data)),
         ("robust ", case_in_memory("vcov_hc", text, data, type="HC0")),
     ):
-        labels = {name: names for name in ("coef", "std_error", "statistic")}
-        expected = {name: dict(zip(labels[name], found[name], strict=True)) for name in ("coef", "std_error", "statistic")}
+        labels = dict.fromkeys(("coef", "std_error", "statistic"), names)
+        expected = {
+            name: dict(zip(labels[name], found[name], strict=True)) for name in ("coef", "std_error", "statistic")
+        }
         matrix = found[f"{prefix}vcov"].reshape(len(names), -1)
         expected["vcov"] = {r: dict(zip(names, matrix[i], strict=True)) for i, r in enumerate(names)}  # type: ignore[misc]
         if prefix:
@@ -126,7 +128,7 @@ def test_what_is_allowed_is_not_much_more_than_what_can_happen(kappa: float) -> 
         assert limit[j] < 20 * moved
 
 
-# -- scales -------------------------------------------------------------------------------------------------------------
+# -- scales ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("a", [1e-8, 3.0, 1e8])
@@ -162,7 +164,7 @@ def test_in_a_perfect_fit_sigma_is_noise_and_no_more(size: float) -> None:
     assert verdict(size * 1e-9) is Verdict.UNEXPLAINED
 
 
-# -- kinds --------------------------------------------------------------------------------------------------------------
+# -- kinds -----------------------------------------------------------------------------------------------------------
 
 
 def limit_of(case: Case, name: str) -> Floats:
@@ -248,7 +250,7 @@ def test_groups_of_rows_have_more_leverage_than_their_rows() -> None:
     assert profile.leverage() < profile.leverage(groups) < 1
 
 
-# -- tails --------------------------------------------------------------------------------------------------------------
+# -- tails -----------------------------------------------------------------------------------------------------------
 
 
 def steepest(log_tail: Callable[[Floats], Floats], at: Floats) -> Floats:
@@ -320,7 +322,7 @@ def test_a_p_value_is_allowed_what_its_statistic_is(cars: Case) -> None:
         assert abs(np.log(moved) - np.log(values["p_value"][label])) <= room
 
 
-# -- printed and certified ------------------------------------------------------------------------------------------------
+# -- printed and certified -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
