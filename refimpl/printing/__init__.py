@@ -6,11 +6,13 @@ computed in this room.
 
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import Columns, print_coefmat
+from refimpl.printing.linear import LinearSummary, summary
 from refimpl.printing.numbers import format_c, format_number, format_numbers, format_pval, round_half, signif, zapsmall
 from refimpl.printing.tables import print_matrix, print_named
 
 __all__ = [
     "Columns",
+    "LinearSummary",
     "deparse_lines",
     "format_c",
     "format_number",
@@ -21,5 +23,6 @@ __all__ = [
     "print_named",
     "round_half",
     "signif",
+    "summary",
     "zapsmall",
 ]
