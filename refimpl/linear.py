@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from refimpl.errors import DataError
 from refimpl.formula import Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
 from refimpl.least_squares import QR_TOLERANCE, LeastSquares
 from refimpl.linalg import Array
+
+if TYPE_CHECKING:
+    from refimpl.printing import LinearSummary
 
 WEIGHTS = "(weights)"  # R's name for them in a model frame
 
@@ -34,6 +37,7 @@ class Covariance:
     name: str
     df: float
     n_clusters: int | None = None
+    cluster: str | None = None  # what the clusters are called
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class LinearFit:
     design: ModelMatrix
     solution: LeastSquares
     covariance: Covariance | None = None
+    weights: str | Any | None = None  # as given: a column's name or values for all rows of the data
 
     # -- coefficients ------------------------------------------------------------------------------------------
 
@@ -352,11 +357,11 @@ class LinearFit:
             }
         )
 
-    def summary(self) -> Any:
-        """A summary whose str() is what R prints."""
+    def summary(self, call: str | None = None) -> LinearSummary:
+        """A summary whose str() is what R prints; `call` is the text shown as R's call of the fit."""
         from refimpl import printing
 
-        return printing.summary(self)
+        return printing.summary(self, call)
 
     def with_covariance(self, covariance: Covariance) -> LinearFit:
         """The same fit with another covariance of its coefficients."""
@@ -408,7 +413,7 @@ def _fit(
         raise DataError("non-numeric-response", "the formula has no response")
     shifted = y if frame.offset is None else y - frame.offset
     solution = least_squares.ols(design.X, shifted, frame.extra.get(WEIGHTS), tol)
-    return LinearFit(model, parsed, data, frame, design, solution)
+    return LinearFit(model, parsed, data, frame, design, solution, weights=weights)
 
 
 def column(data: Data, name_or_values: str | Any) -> Any:

@@ -290,17 +290,18 @@ def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"
     check_option("method", method, ("huber", "efron"))
     solution = fit.solution
     e = solution.residuals / (1 - solution.hatvalues) if method == "efron" else solution.residuals
-    n_clusters = None
+    n_clusters = label = None
     if cluster is None:
         meat = meat_of_rows(solution.X_kept, e, 1.0, solution.root)
     else:
-        (codes,) = cluster_columns(fit, cluster).values()
+        ((label, codes),) = cluster_columns(fit, cluster).items()
+        label = str(getattr(cluster, "name", None) or label)
         n_clusters = int(codes.max()) + 1
         meat = outer_sum(cluster_sums(solution.X_kept, e, codes, n_clusters) @ solution.root)
     if solution.weights is not None:
         meat *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
     matrix = sandwich(solution, meat)
-    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_counted, n_clusters))
+    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_counted, n_clusters, label))
 
 
 def ml_sandwich(information: Any, scores: Any, cluster: Any = None) -> pd.DataFrame:

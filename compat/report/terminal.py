@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from compat.check import Result, Totals
@@ -38,7 +38,7 @@ def console() -> Console:
 
 def show(page: Console, results: Sequence[Result], total: Totals, *, strict: bool = False, cells: int = 10) -> None:
     """Print the table, up to `cells` bad cells of each fit, what did not run and why, and the totals."""
-    page.print(_table(results))
+    page.print(_table(page, results))
     for result in results:
         if result.bad:
             _show_bad(page, result, cells)
@@ -46,28 +46,43 @@ def show(page: Console, results: Sequence[Result], total: Totals, *, strict: boo
     _show_totals(page, total, strict)
 
 
-def _table(results: Sequence[Result]) -> Table:
+Column = tuple[str, Callable[[Result], str]]
+
+_COLUMNS: tuple[Column, ...] = (
+    ("case", lambda result: result.case.id),
+    ("implementation", lambda result: _plain(result.implementation)),
+    ("estimator", lambda result: result.case.estimator),
+    ("cells", lambda result: str(result.compared)),
+    ("digits", lambda result: "" if result.least is None else f"{result.least.digits:.1f}"),
+    ("at", lambda result: "" if result.least is None else _plain(str(result.least.cell))),
+    ("certified", certified_text),
+    ("verdict", lambda result: _verdict(result.verdict)),
+)
+
+# What a page gives up first when it is too narrow; the id of a case begins with its estimator.
+_DISPENSABLE = ("estimator", "at", "certified", "implementation")
+
+
+def _table(page: Console, results: Sequence[Result]) -> Table:
+    """One line a fit, in as many columns as the page is wide."""
+    columns = [column for column in _COLUMNS if any(column[1](result) for result in results)]
+    table = _with_columns(columns, results)
+    for name in _DISPENSABLE:
+        if page.measure(table, options=page.options.update(max_width=1000)).maximum <= page.width:
+            break
+        columns = [column for column in columns if column[0] != name]
+        table = _with_columns(columns, results)
+    return table
+
+
+def _with_columns(columns: Sequence[Column], results: Sequence[Result]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("case", "implementation", "estimator"):
-        table.add_column(name, no_wrap=True)
-    for name in ("cells", "least digits", "certified digits"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("where", overflow="ellipsis", no_wrap=True, max_width=36)
-    table.add_column("verdict", no_wrap=True)
+    for name, _ in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in ("cells", "digits", "certified") else "left")
     for result in results:
-        least = result.least
-        table.add_row(
-            result.case.id,
-            result.implementation,
-            result.case.estimator,
-            str(result.compared),
-            f"{least.digits:.1f}" if least is not None else "",
-            certified_text(result),
-            _plain(str(least.cell)) if least is not None else "",
-            _verdict(result.verdict),
-        )
+        table.add_row(*(text(result) for _, text in columns))
     return table
 
 
