@@ -47,6 +47,7 @@ Examples:
   rcompat check --implementation mypkg.adapter:implementation
   rcompat check --implementation 'command: julia port.jl' --implementation refimpl
   rcompat check --json run.json --junit run.xml    reports for other programs
+  rcompat check --case 'lm-nist-*' --svg run.svg   a picture of the report
 """
 
 
@@ -73,6 +74,9 @@ def check(
     ] = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="F", help="Write a junit file.", dir_okay=False)
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="F", help="Write the report as a picture.", dir_okay=False)
     ] = None,
     cells: Annotated[int, typer.Option("--cells", metavar="N", min=1, help="Show up to N bad cells of a fit.")] = 10,
     stack: StackName = None,
@@ -102,6 +106,8 @@ def check(
     total = run.totals(results)
     terminal.show(page, results, total, strict=strict, cells=cells)
     _write_reports(json, junit, results, chosen, stack, live, strict)
+    if svg is not None:
+        terminal.picture(svg, results, total, strict=strict, cells=cells)
     raise typer.Exit(0 if total.passed(strict) else 1)
 
 
