@@ -91,13 +91,15 @@ def check(
     from compat.report import terminal
 
     root = _root(fixtures)
-    cases = _cases(case, root)
-    chosen = [_implementation(spec) for spec in dict.fromkeys(implementation or ["refimpl"])]
-    r = next((one for one in chosen if one.name == "r"), None)
-    now = (r or find_or_explain("r")) if live else None
-    stack = _stack(stack, root)
+    chosen: list[Implementation] = []
+    now = find_or_explain("r") if live else None
+    if now is not None and hasattr(now, "prepare"):
+        now.prepare()  # R starts up while the cases are read and the rest is loaded
     page = terminal.console()
     try:
+        cases = _cases(case, root)
+        chosen = [_implementation(spec) for spec in dict.fromkeys(implementation or ["refimpl"])]
+        stack = _stack(stack, root)
         fits = len(cases) * len([*chosen, *([now] if now and now not in chosen else [])])
         results = list(_watched(run.check(cases, chosen, stack, now), fits))
     finally:
