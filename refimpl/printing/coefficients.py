@@ -14,7 +14,8 @@ from refimpl.printing.numbers import EPSILON, Number, format_numbers, format_pva
 from refimpl.printing.tables import WIDTH, print_matrix, widest
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."), (1.0, " "))
-LEGEND = "Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
+LEGEND = "0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
+LEGEND_FITS = 62  # R counts the bytes of the quotes, so a little more than there is to see
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,13 @@ def print_coefmat(
 
 
 def legend(width: int = WIDTH) -> list[str]:
-    """What the stars mean, wrapped where the page is narrow."""
-    if widest([LEGEND]) <= width:
-        return [LEGEND]
-    return textwrap.wrap(LEGEND, width - 2, initial_indent="  ", subsequent_indent="  ")
+    """What the stars mean; below a page narrower than 62 the codes go on lines of their own."""
+    title = "Signif. codes:  "
+    if width >= LEGEND_FITS:
+        return [title + LEGEND]
+    if width >= widest([LEGEND]):
+        return [title, LEGEND]
+    return [title, *textwrap.wrap(LEGEND, width - 2, initial_indent="  ", subsequent_indent="  ")]
 
 
 def _number_cells(
