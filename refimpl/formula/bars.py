@@ -371,14 +371,15 @@ def _check(term: RandomTerm, n: int) -> None:
     """lme4's checks of a grouping factor (lmerControl: check.nlev.gtr.1, check.nobs.vs.nlev, check.nobs.vs.nRE)."""
     count = len(term.levels)
     if count < 2:
-        raise DataError("r-error", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
+        raise DataError("one-level-group", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
     if count >= n:
         raise DataError(
-            "r-error", f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})"
+            "too-many-levels",
+            f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})",
         )
     if term.n_columns >= n:
         raise DataError(
-            "r-error",
+            "too-many-random-effects",
             f"number of observations (={n}) <= number of random effects (={term.n_columns}) "
             f"for term ({term.bar.label}): they and the residual variance cannot be told apart",
         )
@@ -401,7 +402,9 @@ def mixed_frame(
     """
     fixed, bars = split_bars(formula)
     if not bars:
-        raise FormulaError("r-error", "no random effects terms: a formula such as y ~ x + (1 | g)", formula.source, 0)
+        raise FormulaError(
+            "no-random-effects", "no random effects terms: no bar as in y ~ x + (1 | g)", formula.source, 0
+        )
     if formula.left is None:
         raise FormulaError("r-error", "a mixed model needs a response", formula.source, 0)
     frame = model_frame(_rebuilt(formula, _plussed(formula.right, formula.source)), data, extra, na_action, keep)
