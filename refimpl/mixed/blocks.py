@@ -28,7 +28,8 @@ from refimpl.mixed.levels import Codes
 
 FEW = 0.15  # a larger part of Q'Z_2 that is not zero is stored with its zeros
 SMALL = 10_000  # and so is one with no more cells
-DEPENDENT = 1e-10  # an eigenvalue of the columns' correlation that counts as this at least: any T would do
+MANY = 200_000  # numbers in Z_2 freed of Q that are not too many, whatever Z_2 has
+DEPENDENT = 1e-14  # an eigenvalue of the columns' correlation that is rounding
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,7 @@ class Blocks:
     column b of the upper triangles F_j; HX (p+1, r, J) and H2: Q'[X y] and Q'Z_2; WXX (p+1, p+1),
     W2X (q2, p+1), W22 (q2, q2): cross-products within levels; span: where a term stands among the columns of its group,
     the first's or the others'; to_user: for each term the lower triangular T (r, r) with Z_used = Z T;
-    R0_inverse (p, p) upper: Q = X R0^-1; b0 (p,): the least-squares coefficients that y was freed of; log_weights:
-    sum of log w.
+    R0_inverse (p, p) upper: Q = X R0^-1; b0 (p,): the coefficients that y was freed of; log_weights: sum of log w.
     """
 
     terms: tuple[Term, ...]
@@ -124,10 +124,11 @@ class Blocks:
         return len(self.R0_inverse)
 
 
-def build(fixed: LeastSquares, terms: Sequence[Term]) -> Blocks:
-    """Cross-products of a model whose fixed part was fitted by least squares (X of full rank)."""
+def build(fixed: LeastSquares, terms: Sequence[Term], b: Array | None = None) -> Blocks:
+    """Cross-products of a model whose fixed part was fitted by least squares, y freed of that or of X b for another b."""
     root = None if fixed.weights is None else np.sqrt(fixed.weights)
-    rows = np.vstack([(fixed.X_kept @ fixed.root).T, fixed.residuals])
+    left = fixed.residuals if b is None else fixed.y - fixed.X_kept @ b
+    rows = np.vstack([(fixed.X_kept @ fixed.root).T, left])
     scaled, to_user = zip(*(_scaled(term, root) for term in terms), strict=True)
     if root is not None:
         rows *= root
@@ -142,12 +143,24 @@ def build(fixed: LeastSquares, terms: Sequence[Term]) -> Blocks:
         rows -= HX[:, a][:, codes] * q  # what the first factor's columns leave
     second = [(terms[t], scaled[t]) for t in others]
     H2 = _cross(Q, codes, J, second)
-    W2X = np.vstack([np.zeros((0, len(rows))), *(_level_sums(term, Z, rows) for term, Z in second)])
-    log_weights = 0.0 if fixed.weights is None else float(np.log(fixed.weights).sum())
+    W22, W2X = _within(second, Q, codes, H2, rows)
     return Blocks(
-        tuple(terms), first, others, _spans(terms, first, others), F, HX, H2, rows @ rows.T, W2X,
-        _within(second, Q, codes, H2), to_user, fixed.root, fixed.coef[fixed.kept], rows.shape[1], log_weights,
-    )  # fmt: skip
+        terms=tuple(terms),
+        first=first,
+        others=others,
+        span=_spans(terms, first, others),
+        F=F,
+        HX=HX,
+        H2=H2,
+        WXX=rows @ rows.T,
+        W2X=W2X,
+        W22=W22,
+        to_user=to_user,
+        R0_inverse=fixed.root,
+        b0=fixed.coef[fixed.kept] if b is None else b,
+        n=rows.shape[1],
+        log_weights=0.0 if fixed.weights is None else float(np.log(fixed.weights).sum()),
+    )
 
 
 def _scaled(term: Term, root: Array | None) -> tuple[Array, Array]:
@@ -157,11 +170,10 @@ def _scaled(term: Term, root: Array | None) -> tuple[Array, Array]:
     """
     Z = term.Z.T if root is None else term.Z.T * root
     size = np.sqrt(np.einsum("an,an->a", Z, Z) / Z.shape[1])
-    empty = size == 0
-    size[empty] = 1.0
-    correlation = (Z / size[:, None]) @ (Z / size[:, None]).T / Z.shape[1] + np.diag(empty.astype(np.float64))
-    values, V = np.linalg.eigh(correlation)
-    rooted = np.linalg.cholesky(((V * np.maximum(values, DEPENDENT)) @ V.T)[::-1, ::-1])
+    size[size == 0] = 1.0
+    values, V = np.linalg.eigh((Z / size[:, None]) @ (Z / size[:, None]).T / Z.shape[1])
+    values[values < DEPENDENT] = 1.0
+    rooted = np.linalg.cholesky(((V * values) @ V.T)[::-1, ::-1])
     upper = rooted[::-1, ::-1]  # times its transpose it is the correlation
     T = np.tril(np.linalg.inv(upper).T) / size[:, None]
     return T.T @ Z, T
@@ -171,11 +183,6 @@ def _spans(terms: Sequence[Term], first: Sequence[int], others: Sequence[int]) -
     widths = [term.r if t in first else term.r * term.levels for t, term in enumerate(terms)]
     starts = {group[k]: sum(widths[t] for t in group[:k]) for group in (first, others) for k in range(len(group))}
     return tuple(slice(starts[t], starts[t] + width) for t, width in enumerate(widths))
-
-
-def _level_sums(term: Term, Z: Array, rows: Array) -> Array:
-    """Z'rows of a term, (levels r, m): levels in order, a level's columns together."""
-    return levels.sums(rows, Z, term.codes, term.levels).transpose(2, 1, 0).reshape(-1, len(rows))
 
 
 def _cross(Q: Array, codes: Codes, J: int, second: Sequence[tuple[Term, Array]]) -> Cross:
@@ -198,23 +205,25 @@ def _cross(Q: Array, codes: Codes, J: int, second: Sequence[tuple[Term, Array]])
     return Cross(values[:, order], shape, to[order], at[order])
 
 
-def _within(second: Sequence[tuple[Term, Array]], Q: Array, codes: Codes, H2: Cross) -> Array:
-    """(Z_2 - QQ'Z_2)'(Z_2 - QQ'Z_2), (q2, q2).
+def _within(
+    second: Sequence[tuple[Term, Array]], Q: Array, codes: Codes, H2: Cross, rows: Array
+) -> tuple[Array, Array]:
+    """Z_2'(I - QQ')Z_2 (q2, q2) and Z_2'[X y] (q2, p+1) of [X y] that Q was taken from.
 
-    Formed from that difference, row by row, where the first factor's levels are so nested in the others that it has few
-    columns a row (there little may be left); else from Z_2'Z_2 - H_2'H_2.
+    Formed from (I - QQ')Z_2 where that has few numbers, as it does where the first factor is nested in the others and
+    all of them are rounding; else from Z_2'Z_2 - H_2'H_2.
     """
-    if not second:
-        return np.zeros((0, 0))
+    (q2, r, J), n = H2.shape, len(codes)
+    if not q2:
+        return np.zeros((0, 0)), np.zeros((0, len(rows)))
     Z2 = sparse.hstack([_indicators(term, Z) for term, Z in second], format="csr")
-    (_, r, J), n = H2.shape, len(codes)
     H = sparse.csr_array(H2.matrix)
-    if np.bincount(H2.level, minlength=J)[codes].sum() > 4 * Z2.nnz:
-        return np.asarray((Z2.T @ Z2).toarray() - (H @ H.T).toarray())
+    if np.bincount(H2.level, minlength=J)[codes].sum() > max(4 * Z2.nnz, MANY):
+        return np.asarray((Z2.T @ Z2).toarray() - (H @ H.T).toarray()), np.asarray(Z2.T @ rows.T)
     columns = codes + J * np.arange(r)[:, None]
     Qs = sparse.csr_array((Q.ravel(), (np.tile(np.arange(n), r), columns.ravel())), shape=(n, r * J))
     left = Z2 - Qs @ H.T
-    return np.asarray((left.T @ left).toarray())
+    return np.asarray((left.T @ left).toarray()), np.asarray(left.T @ rows.T)
 
 
 def _indicators(term: Term, Z: Array) -> Any:

@@ -25,28 +25,39 @@ Free = NDArray[np.bool_]
 STEPS = 100
 CLOSE = 1e-2  # decrease of the objective that is promised where differences take the place of the average information
 FLAT = 1e-9  # of the Hessian's eigenvalues, relative: no curvature
+NEGATIVE = 1e-5  # likewise: less than what differences of the gradient can tell from none
 ESCAPES = 5  # from saddles
 ROUNDING = 1e-14  # of the objective, relative
-TINY = np.finfo(np.float64).tiny
+TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 DONE = 1e-25  # a step that promised no more than this of the objective was the last
 SMALL = 1e-3  # a diagonal below this may be a zero that the search has not reached
 STARTS = (1.0, 0.2, 4.0)  # tried after the first where that ends singular
-LEVEL = 1e-10  # of the gradient, and of a negative score, relative to what they are the difference of
+LEVEL = 5e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
+WORST = 1e-6  # and no more than that
 
 
 @dataclass(frozen=True)
 class Place:
-    """A point of the search: x, the objective there, its gradient by x and the size of what that is a difference of."""
+    """A point of the search: x, the objective there, its gradient by x and the size of what that is a difference of.
+
+    unit (k,): what an entry of x is measured in, the length of its row in the factor or one.
+    """
 
     x: Array
     point: Point
     gradient: Array
     size: Array
+    unit: Array
 
     @property
     def objective(self) -> float:
         """The objective."""
         return self.point.objective
+
+    @property
+    def noise(self) -> float:
+        """What rounding may do to the objective."""
+        return ROUNDING * abs(self.objective) + 4 * self.point.df * self.point.rounding
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,20 @@ class Optimum:
     singular: bool
     kkt: float
 
+    @property
+    def rounding(self) -> float:
+        """What rounding may leave of a gradient, scaled likewise."""
+        return LEVEL * self.point.rounding
+
+    def checked(self) -> Optimum:
+        """This, or NotConverged where it is a saddle, or the gradient is not down to its rounding."""
+        allowed, curvature = min(self.rounding, WORST), self.hessian_eigenvalues
+        if self.kkt < -allowed or curvature.min(initial=0.0) < -NEGATIVE * curvature.max(initial=0.0):
+            raise NotConverged("the search ended on a saddle of the objective")
+        if not self.scaled_gradient <= allowed:
+            raise NotConverged(f"the gradient stays at {self.scaled_gradient:.1e} of what it is the difference of")
+        return self
+
 
 @dataclass
 class Search:
@@ -87,13 +112,14 @@ class Search:
         point = evaluate(self.blocks, self.factors(x), self.REML)
         parts = point.parts
         sizes = [np.full_like(A, np.abs(A).max() + np.abs(B).max()) for A, B in parts]
-        return Place(x, point, vector([A - B for A, B in parts]), vector(sizes))
+        units = [np.maximum(np.linalg.norm(L, axis=1, keepdims=True), np.ones_like(L)) for L in point.factors]
+        return Place(x, point, vector([A - B for A, B in parts]), vector(sizes), vector(units))
 
     def hessian(self, place: Place, free: Free) -> Array:
         """By differences of the gradient, in the free entries."""
         rows = []
         for entry in np.flatnonzero(free):
-            h = 1e-6 * max(abs(place.x[entry]), 1.0)
+            h = max(1e-6, 10 * np.sqrt(place.point.rounding)) * place.unit[entry]
             ahead = place.x.copy()
             ahead[entry] += h
             rows.append((self.at(ahead).gradient - place.gradient)[free] / h)
@@ -102,22 +128,16 @@ class Search:
 
 
 def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -> Optimum:
-    """The minimum, from `start` (factors of the scaled columns) or from the identity.
+    """The minimum, from `start` (factors of the scaled columns) or from the identity; to be `checked`.
 
-    Where the first search ends singular, others start elsewhere and the lowest end is taken. Raises NotConverged where
-    the gradient does not reach rounding level.
+    Where the first search ends singular, others start elsewhere and the lowest end is taken.
     """
     search = Search(blocks, REML)
     eye = [np.eye(term.r) for term in blocks.terms]
     ends = [_minimum(search, vector(eye if start is None else start))]
     if ends[0].singular:
         ends += [_minimum(search, size * vector(eye)) for size in STARTS[start is None :]]
-    best = min(ends, key=lambda end: end.point.objective)
-    if best.kkt < -LEVEL or best.hessian_eigenvalues.min(initial=1.0) < 0:
-        raise NotConverged("the search ended on a saddle of the objective")
-    if not best.scaled_gradient <= LEVEL:
-        raise NotConverged(f"the gradient stays at {best.scaled_gradient:.1e} of what it is the difference of")
-    return best
+    return min(ends, key=lambda end: end.point.objective)
 
 
 def _minimum(search: Search, x: Array) -> Optimum:
@@ -128,14 +148,14 @@ def _minimum(search: Search, x: Array) -> Optimum:
     for tried in _zeros(search, place.x):
         kept = vector([np.tril(np.ones_like(L)) * (L.diagonal() != 0) for L in search.factors(tried)]) > 0
         end, curvature = _newton(search, tried, kept)
-        if end.objective <= place.objective + ROUNDING * abs(place.objective) and _kkt(end.point) >= -LEVEL:
+        if end.objective <= place.objective + place.noise and _kkt(end.point) >= -LEVEL * end.point.rounding:
             place, H, free = end, curvature, kept
             break
     factors = tuple(canonical(factor) for factor in search.factors(place.x))
     singular = any((factor.diagonal() == 0).any() for factor in factors)
     relative = float(np.max(np.abs(place.gradient[free]) / np.maximum(place.size[free], TINY), initial=0.0))
     return Optimum(
-        factors, place.point, place.gradient[free], relative, np.asarray(np.linalg.eigvalsh(H), np.float64),
+        factors, place.point, place.gradient[free], relative, np.asarray(np.linalg.eigvalsh(_measured(H, place, free)), np.float64),
         search.evaluations, singular, _kkt(place.point),
     )  # fmt: skip
 
@@ -181,10 +201,10 @@ def _newton(search: Search, x: Array, free: Free) -> tuple[Place, Array]:
     """A minimum in the free entries from x on, and the Hessian there; off again from a saddle."""
     for _ in range(ESCAPES):
         place, H = _polish(search, _descend(search, search.at(x), free), free)
-        size, V = np.linalg.eigh(H)
-        if size.min(initial=0.0) >= -FLAT * size.max(initial=0.0):
+        size, V = np.linalg.eigh(_measured(H, place, free))
+        if size.min(initial=0.0) >= -NEGATIVE * size.max(initial=0.0):
             break
-        x = _moved(place.x, free, 0.1 * V[:, 0])
+        x = _moved(place, free, 0.1 * V[:, 0])
     return place, H
 
 
@@ -196,18 +216,19 @@ def _descend(search: Search, place: Place, free: Free) -> Place:
     """
     radius, lacks, use = 1.0, np.zeros((int(free.sum()),) * 2), 0.0
     for _ in range(STEPS):
-        H, gradient = place.point.information[np.ix_(free, free)], place.gradient[free]
-        step, promise = _step(H + use * lacks, gradient, radius)
+        H = place.point.information[np.ix_(free, free)]
+        step, promise = _step(H + use * lacks, place, free, radius)
         if promise < CLOSE:
             break
-        ahead = search.at(_moved(place.x, free, step))
+        ahead = search.at(_moved(place, free, step))
         fall = place.objective - ahead.objective
         if not 0.1 * promise <= fall <= 0.75 * promise:
             radius = 2 * radius if fall > promise / 2 else float(np.linalg.norm(step)) / 4
-        curvature = 2 * (-gradient @ step - fall)  # step'H step of a model that had foreseen the fall
-        use = float(abs(step @ (H + lacks) @ step - curvature) < abs(step @ H @ step - curvature))
-        H = ahead.point.information[np.ix_(free, free)]
-        lacks = _learnt(lacks, step, ahead.gradient[free] - gradient - H @ step)
+        move = (ahead.x - place.x)[free]
+        curvature = 2 * (-place.gradient[free] @ move - fall)  # move'H move of a model that had foreseen the fall
+        use = float(abs(move @ (H + lacks) @ move - curvature) < abs(move @ H @ move - curvature))
+        change = (ahead.gradient - place.gradient)[free]
+        lacks = _learnt(lacks, move, change - ahead.point.information[np.ix_(free, free)] @ move)
         place = ahead if fall > 0 else place
     return place
 
@@ -227,14 +248,13 @@ def _polish(search: Search, place: Place, free: Free) -> tuple[Place, Array]:
     The Hessian is kept while each step takes two digits off the decrease that the next one promises. Where that is
     less than the objective's rounding, the gradient alone judges a step.
     """
-    H, radius, before = search.hessian(place, free), 1.0, np.inf
-    noise = ROUNDING * abs(place.objective)
+    H, radius, before, noise = search.hessian(place, free), 1.0, np.inf, place.noise
     for _ in range(STEPS):
-        step, promise = _step(H, place.gradient[free], radius)
+        step, promise = _step(H, place, free, radius)
         if promise > max(before / 100, noise):
             H, before = search.hessian(place, free), np.inf
             continue
-        ahead = search.at(_moved(place.x, free, step))
+        ahead = search.at(_moved(place, free, step))
         if promise > noise and ahead.objective > place.objective:
             radius, before = float(np.linalg.norm(step)) / 4, np.inf
             continue
@@ -246,24 +266,34 @@ def _polish(search: Search, place: Place, free: Free) -> tuple[Place, Array]:
 
 
 def _steepest(place: Place, free: Free) -> float:
-    return float(np.abs(place.gradient[free]).max(initial=0.0))
+    return float(np.abs(place.gradient * place.unit)[free].max(initial=0.0))
 
 
-def _step(H: Array, gradient: Array, radius: float) -> tuple[Array, float]:
-    """Newton's step, downhill also where H curves down, no longer than the radius, and the decrease it promises.
+def _measured(H: Array, place: Place, free: Free) -> Array:
+    """The Hessian by entries in their units."""
+    return np.asarray(H * np.outer(place.unit[free], place.unit[free]))
+
+
+def _step(H: Array, place: Place, free: Free, radius: float) -> tuple[Array, float]:
+    """Newton's step in units, downhill also where H curves down, no longer than the radius; the decrease it promises.
 
     Directions in which H is flat are left alone.
     """
-    size, V = np.linalg.eigh(H)
+    measured, gradient = _measured(H, place, free), (place.gradient * place.unit)[free]
+    diagonal = np.abs(measured.diagonal())
+    there = diagonal > TINY + EPS * diagonal.max(initial=0.0)
+    even = there / np.sqrt(np.where(there, diagonal, 1.0))
+    size, V = np.linalg.eigh(measured * np.outer(even, even))
     size = np.abs(size)
     flat = size <= FLAT * size.max(initial=0.0)
-    along = np.where(flat, 0.0, -(V.T @ gradient) / np.where(flat, 1.0, size))
-    along *= min(1.0, radius / max(float(np.linalg.norm(along)), TINY))
-    step = V @ along
-    return step, float(-gradient @ step - along @ (size * along) / 2)
+    along = np.where(flat, 0.0, -(V.T @ (even * gradient)) / np.where(flat, 1.0, size))
+    step = even * (V @ along)
+    shorter = min(1.0, radius / max(float(np.linalg.norm(step)), TINY))
+    return shorter * step, float(-shorter * gradient @ step - shorter**2 * along @ (size * along) / 2)
 
 
-def _moved(x: Array, free: Free, step: Array) -> Array:
-    ahead = x.copy()
-    ahead[free] += step
+def _moved(place: Place, free: Free, step: Array) -> Array:
+    """x a step (in units) further."""
+    ahead = place.x.copy()
+    ahead[free] += step * place.unit[free]
     return ahead

@@ -26,6 +26,7 @@ from refimpl.mixed.fit import optimise
 from refimpl.mixed.results import MixedFit, scaled_factors
 
 OFFSET = "(offset)"
+FAR_OFF = 1e-14  # a rounding error of pwrss beyond this is worth a second set of cross-products
 
 
 def lmer(
@@ -67,12 +68,17 @@ def lmer(
     given = None if start is None else scaled_factors(built, start)
     use_REML = REML and built.p > 0
     optimum = optimise(built, use_REML, given)
+    if optimum.point.rounding > FAR_OFF:  # least squares took too little of y
+        built = blocks.build(fixed, terms, built.b0 + built.R0_inverse @ optimum.point.beta)
+        again = optimise(built, use_REML, optimum.factors)
+        optimum = replace(again, evaluations=optimum.evaluations + again.evaluations)
+    optimum.checked()
     return MixedFit(parsed, data, use_REML, mixed.frame, mixed.fixed, shift, fixed, mixed.random.terms, built, optimum)
 
 
 def fit_model(fit: MixedFit, REML: bool) -> MixedFit:
     """The same model by the other criterion, from where this fit ended."""
-    return replace(fit, REML=REML, optimum=optimise(fit.blocks, REML, fit.optimum.factors))
+    return replace(fit, REML=REML, optimum=optimise(fit.blocks, REML, fit.optimum.factors).checked())
 
 
 def _sum(parts: Sequence[Array | None]) -> Array | None:

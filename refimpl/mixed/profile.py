@@ -31,8 +31,8 @@ class Point:
 
     factors: Lambda of each term, of its scaled columns; E (r, r, J): F_j Lambda_1, column by column; B (r, r, J): lower
     Cholesky factors of the B_j; KX (p+1, r, J) and K2 (q2, r J): B^-1 Q'[X y] and B^-1 Q'Z_2; S (q2, q2) and
-    SX (q2, p+1): Z_2'V_1^-1[Z_2, X y]; LS: Lambda_2'S; M (q2, q2) lower; RZX (q2, p+1): M^-1 Lambda_2'SX; R (p+1, p+1):
-    upper Cholesky factor of [X y]'V^-1[X y].
+    SX (q2, p+1): Z_2'V_1^-1[Z_2, X y]; LS: Lambda_2'S; M (q2, q2) lower; RZX (q2, p+1): M^-1 Lambda_2'SX; SXX and
+    R (p+1, p+1): [X y]'V_1^-1[X y] and the upper Cholesky factor of [X y]'V^-1[X y].
     """
 
     blocks: Blocks
@@ -47,6 +47,7 @@ class Point:
     LS: Array
     M: Array
     RZX: Array
+    SXX: Array
     R: Array
 
     @property
@@ -58,6 +59,11 @@ class Point:
     def pwrss(self) -> float:
         """Penalised weighted residual sum of squares."""
         return float(self.R[-1, -1] ** 2)
+
+    @property
+    def rounding(self) -> float:
+        """Relative rounding error of pwrss: of what is left of y'V_1^-1 y when the rest has taken its part."""
+        return float(np.finfo(np.float64).eps * self.SXX[-1, -1] / self.pwrss)
 
     @cached_property
     def RX(self) -> Array:
@@ -270,8 +276,9 @@ def evaluate(blocks: Blocks, factors: Sequence[Array], REML: bool) -> Point:
     flat = KX.reshape(len(KX), -1)
     SX = blocks.W2X + K2.matrix @ flat.T
     RZX = _solve(M, times_Lambda2(blocks, factors, SX, transposed=True), lower=True)
-    R = _cholesky(blocks.WXX + flat @ flat.T - RZX.T @ RZX).T
-    return Point(blocks, factors, REML, E, B, KX, K2, S, SX, LS, M, RZX, R)
+    SXX = blocks.WXX + flat @ flat.T
+    R = _cholesky(SXX - RZX.T @ RZX).T
+    return Point(blocks, factors, REML, E, B, KX, K2, S, SX, LS, M, RZX, SXX, R)
 
 
 def first_factor(blocks: Blocks, factors: Sequence[Array]) -> Array:
