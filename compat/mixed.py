@@ -224,7 +224,7 @@ class MixedModel:
             half = root[:, start : start + term.n_columns].reshape(len(root), -1, r)
             inner = np.einsum("kja,kjb->jab", half, half)
             C = sigma**2 * factor @ inner @ factor.T
-            parts.append(np.concatenate([_lower(one) for one in C]))
+            parts.append(np.swapaxes(C, 1, 2)[:, *np.triu_indices(r)].ravel())
             start += term.n_columns
         return np.concatenate(parts)
 

@@ -19,7 +19,7 @@ from compat.mixed import At, Floats, MixedModel
 NEWTON_STEPS = 60
 STEP = 1e-5  # of the differences that make the Hessian: its error is about this squared, and rounding over this
 FLAT = 1e-9  # a curvature below this part of the largest is what such a Hessian's rounding may be
-REFERENCE_EXCESS = 1e-8  # below this excess a quantity moves as its square root, to first order
+LEAST = 1e-8  # below this excess a quantity moves as its square root, to first order
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,29 +100,22 @@ def excess(model: MixedModel, best: Optimum, theta: Floats) -> float:
     return float(min(0.5 * np.sum(along**2 / best.curvatures[bent]), rounding))
 
 
-def reach(model: MixedModel, best: Optimum, above: float) -> dict[str, Floats]:
-    """How far each cell moves where the objective is `above` its minimum: on the ellipsoid of that level, the root of
-    the sum of squares over its axes. Infinite for what moves in a direction in which the objective is flat.
+def reach(model: MixedModel, best: Optimum, level: float) -> dict[str, Floats]:
+    """How far each cell moves where the objective is `level` above its minimum: on that ellipsoid, the root of the sum
+    of squares over its axes. Infinite for what moves in a direction in which the objective is flat.
     """
-    level = max(above, REFERENCE_EXCESS)
     at_best = model.quantities(best.theta)
     total = {name: np.zeros(len(values)) for name, values in at_best.items()}
-    for h, v in zip(best.curvatures, best.directions.T, strict=True):
-        flat = h <= FLAT * best.curvatures.max()
-        move = v * (np.sqrt(2 * level / h) if not flat else np.sqrt(REFERENCE_EXCESS))
+    for flat, h, v in zip(best.flat, best.curvatures, best.directions.T, strict=True):
+        move = v * np.sqrt(LEAST if flat else 2 * level / h)
         for one in (best.theta + move, best.theta - move):
             for name, values in model.quantities(one).items():
                 moved = np.abs(values - at_best[name])
-                if flat:  # rounding moves a cell too, by far less than such a step
-                    moved = np.where(moved > 1e-2 * np.sqrt(REFERENCE_EXCESS) * np.abs(at_best[name]), np.inf, 0.0)
-                total[name] = np.maximum(total[name], moved**2) if flat else total[name] + moved**2 / 2
-    return {name: np.sqrt(squares * min(above / level, 1.0)) for name, squares in total.items()}
-
-
-def moved(model: MixedModel, best: Optimum, theta: Floats) -> dict[str, Floats]:
-    """How far each cell is from where it is at the optimum because theta is."""
-    here, there = model.quantities(theta), model.quantities(best.theta)
-    return {name: np.abs(values - there[name]) for name, values in here.items()}
+                if flat:  # rounding, and the bend of the flat curve, move a cell by far less than such a step does
+                    linear = moved > 1e-2 * np.sqrt(LEAST) * np.abs(at_best[name])
+                    moved = np.where(linear, np.inf, 0.0)
+                total[name] += moved**2 / 2
+    return {name: np.sqrt(squares) for name, squares in total.items()}
 
 
 # -- what rounding does at a given theta -----------------------------------------------------------------------------

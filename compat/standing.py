@@ -15,7 +15,7 @@ import numpy as np
 from compat.cases import Case
 from compat.cells import Labelled
 from compat.mixed import Floats, MixedModel
-from compat.optimum import Optimum, Rounding, excess, minimise, moved, reach
+from compat.optimum import LEAST, Optimum, Rounding, excess, minimise, reach
 from refimpl.formula import has_bars, parse
 
 # lmer's optimiser stops when the objective moves by less than 1e-8 (nloptwrap's ftol_abs), and -2 loglik is read to a
@@ -60,9 +60,15 @@ def rounding(model: MixedModel, theta: tuple[float, ...]) -> tuple[dict[str, Flo
 
 
 @lru_cache(maxsize=128)
-def reach_at(model: MixedModel, best: Optimum, above: float) -> dict[str, Floats]:
-    """How far each cell may be where the objective is so far above."""
-    return reach(model, best, above)
+def reach_of(model: MixedModel, best: Optimum, level: float) -> dict[str, Floats]:
+    """How far each cell moves where the objective is so far above its minimum."""
+    return reach(model, best, level)
+
+
+@lru_cache(maxsize=128)
+def quantities_at(model: MixedModel, theta: tuple[float, ...]) -> dict[str, Floats]:
+    """Every quantity at a scaled theta."""
+    return model.quantities(np.array(theta))
 
 
 def stated_objective(given: Mapping[str, Labelled]) -> float:
@@ -136,12 +142,21 @@ class Standing:
 
     # -- what a cell can be held to -----------------------------------------------------------------------------------
 
+    def _reach(self, above: float, name: str) -> Floats:
+        level = max(above, LEAST)
+        return reach_of(self.model, self.best, level)[name] * np.sqrt(min(above / level, 1.0))
+
+    def _moved(self, theta: Floats, name: str) -> Floats:
+        """How far a cell at a theta is from where it is at the optimum."""
+        here, there = (quantities_at(self.model, tuple(one))[name] for one in (theta, self.best.theta))
+        return np.abs(here - there)
+
     def distance(self, side: Side, name: str) -> Floats:
         """How far a side's own distance from the optimum moves the cells of a quantity, at most."""
-        near = reach_at(self.model, self.best, min(side.above, OBJECTIVE))[name]
+        near = self._reach(min(side.above, OBJECTIVE), name)
         if side.theta is None or side.above > OBJECTIVE:
             return near
-        return np.fmin(moved(self.model, self.best, side.theta)[name], np.where(np.isinf(near), np.inf, NEAR * near))
+        return np.fmin(self._moved(side.theta, name), np.where(np.isinf(near), np.inf, NEAR * near))
 
     def allowed(self, name: str) -> Floats:
         """What rounding and both sides' distances from the optimum allow; infinite where that is undetermined."""
@@ -153,14 +168,12 @@ class Standing:
         """What the difference of the two thetas makes of the expected cells; None where a theta is not known."""
         if self.mine.theta is None or self.r.theta is None:
             return None
-        return self.model.quantities(self.mine.theta)[name] - self.model.quantities(self.r.theta)[name]
+        mine, theirs = (quantities_at(self.model, tuple(one))[name] for one in (self.mine.theta, self.r.theta))
+        return mine - theirs
 
     def further(self, name: str) -> Floats:
         """How far R's own distance moves the cells, whatever it is."""
-        theta = self.r.theta
-        if theta is None:
-            return reach_at(self.model, self.best, self.r.above)[name]
-        return moved(self.model, self.best, theta)[name]
+        return self._reach(self.r.above, name) if self.r.theta is None else self._moved(self.r.theta, name)
 
     def both_facts(self) -> bool:
         """Whether theta is so near to the limit of lme4's isSingular that either answer may be right."""
