@@ -171,7 +171,7 @@ def _lm_explained(fit: LinearFit, option: int) -> Iterator[str]:
 def coeftest_lines(fit: LinearFit, option: int, signif_stars: bool, width: int) -> list[str]:
     """lmtest's print.coeftest: tests with the covariance of the fit, aliased coefficients left out."""
     digits = max(3, option - 2)
-    test = "z" if math.isinf(fit.df_test) else "t"
+    test = "t" if 0 < fit.df_test < math.inf else "z"
     kept = [i for i, gone in enumerate(fit.aliased) if not gone]
     table = {name: [column[i] for i in kept] for name, column in coefficient_table(fit, test).items()}
     names = [fit.names[i] for i in kept]

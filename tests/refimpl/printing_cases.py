@@ -64,7 +64,9 @@ class Print:
         case, options = self.case, dict(self.case.options)
         if case.estimator == "anova" or self.terms:
             texts = [case.formula, *options.get("formulas", ())]
-            return print_anova(*(ri.lm(one, case.data, options.get("weights")) for one in texts), width=self.width)
+            return print_anova(
+                *(ri.lm(one, case.data, options.get("weights")) for one in texts), digits=self.digits, width=self.width
+            )
         if case.estimator in ("ols", "robcov"):
             fit = ri.ols(case.formula, case.data, options.get("weights"))
         else:
