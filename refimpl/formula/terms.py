@@ -89,7 +89,7 @@ class _Expander:
         return []
 
     def extract(self, node: Expression) -> None:
-        """R's first pass where there is a `.`: variables in order, but no plain symbol after it (the second has them)."""
+        """R's first pass where there is a `.`: the variables in order, but no plain symbol after the `.`."""
         pending = [node]
         seen_dot = False
         while pending:
