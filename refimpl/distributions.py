@@ -46,6 +46,6 @@ def upper_f(f: Any, df1: float, df2: float) -> Array:
 
 
 def upper_chi2(x: Any, df: float) -> Array:
-    """P(X > x) of the chi-squared distribution; NaN for df <= 0."""
-    x = np.asarray(x, dtype=np.float64)
+    """P(X > x) of the chi-squared distribution, 1 for a negative x; NaN for df <= 0."""
+    x = np.maximum(np.asarray(x, dtype=np.float64), 0.0)
     return np.asarray(special.gammaincc(df / 2, x / 2)) if df > 0 else np.full(x.shape, np.nan)

@@ -90,7 +90,7 @@ def legend(width: int = WIDTH) -> list[str]:
         return [title + LEGEND]
     if width >= widest([LEGEND]):
         return [title, LEGEND]
-    return [title, *textwrap.wrap(LEGEND, width - 2, initial_indent="  ", subsequent_indent="  ")]
+    return [title, *textwrap.wrap(LEGEND, width - 3, initial_indent="  ", subsequent_indent="  ")]
 
 
 def _number_cells(
@@ -116,7 +116,12 @@ def _number_cells(
 
 
 def _estimate_cells(values: Sequence[Number], digits: int) -> list[str]:
-    """Estimates and standard errors in one layout, rounded where the smallest of them has `digits` digits."""
+    """Estimates and standard errors in one layout, rounded where the smallest of them has `digits` digits.
+
+    As in R they are blank where not one is finite.
+    """
+    if not any(x is not None and math.isfinite(x) for x in values):
+        return [""] * len(values)
     sizes = [abs(x) for x in values if x and math.isfinite(x)]
     if sizes:
         places = max(1, digits - 1 - math.floor(math.log10(min(sizes))))
@@ -138,4 +143,6 @@ def _rounded(x: Number, places: int) -> Number:
 
 
 def _is_zero(text: str) -> bool:
-    return not text.strip("0. -") or (text.strip()[0] in "-0" and float(text) == 0)
+    """Whether a cell shows a zero, in any notation."""
+    digits = text.strip().lstrip("-").partition("e")[0].replace(".", "")
+    return bool(digits) and not digits.strip("0")

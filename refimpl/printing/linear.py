@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from refimpl.formula.frame import evaluate_variables
-from refimpl.formula.syntax import Call, Constant, Expression, Formula, Name, symbols
+from refimpl.formula.syntax import Call, Constant, Expression, Formula, Name
 from refimpl.formula.values import Levels, Numeric
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import print_coefmat
@@ -171,7 +171,7 @@ def _lm_explained(fit: LinearFit, option: int) -> Iterator[str]:
 def coeftest_lines(fit: LinearFit, option: int, signif_stars: bool, width: int) -> list[str]:
     """lmtest's print.coeftest: tests with the covariance of the fit, aliased coefficients left out."""
     digits = max(3, option - 2)
-    test = "z" if math.isinf(fit.df_test) else "t"
+    test = "t" if 0 < fit.df_test < math.inf else "z"
     kept = [i for i, gone in enumerate(fit.aliased) if not gone]
     table = {name: [column[i] for i in kept] for name, column in coefficient_table(fit, test).items()}
     names = [fit.names[i] for i in kept]
@@ -289,15 +289,15 @@ def _ols_p(p: float, option: int) -> str:
 
 
 def missing_counts(fit: LinearFit) -> list[tuple[str, int]]:
-    """Missing values of every variable in all the data, under rms's names: a predictor is called by its first variable,
-    whatever is done to it.
-    """
+    """Missing values of every variable in all the data; predictors by rms's names, response and offset as written."""
+    from refimpl.linear import rms_labels
+
     spec, n = fit.frame.terms, len(fit.frame.kept)
+    labels = rms_labels(fit.frame)
     out = []
-    for i, value in enumerate(evaluate_variables(spec, fit.data, n)):
-        inside = next(symbols(spec.variables[i]), None)
-        own = i == spec.response or i in spec.offsets or inside is None
-        out.append((spec.names[i] if own or inside is None else inside.name, _missing(value)))
+    for i, (name, value) in enumerate(zip(spec.names, evaluate_variables(spec, fit.data, n), strict=True)):
+        as_written = i == spec.response or i in spec.offsets
+        out.append((name if as_written else labels[name], _missing(value)))
     if fit.weights is not None:
         given = fit.data[fit.weights] if isinstance(fit.weights, str) else fit.weights
         out.append(("(weights)", int(pd.isna(np.asarray(given)).sum())))

@@ -64,7 +64,9 @@ class Print:
         case, options = self.case, dict(self.case.options)
         if case.estimator == "anova" or self.terms:
             texts = [case.formula, *options.get("formulas", ())]
-            return print_anova(*(ri.lm(one, case.data, options.get("weights")) for one in texts), width=self.width)
+            return print_anova(
+                *(ri.lm(one, case.data, options.get("weights")) for one in texts), digits=self.digits, width=self.width
+            )
         if case.estimator in ("ols", "robcov"):
             fit = ri.ols(case.formula, case.data, options.get("weights"))
         else:
@@ -198,6 +200,8 @@ def of_rms() -> Iterator[Print]:
         "Temp ~ Wind * m",
         air.assign(m=air["Month"].astype("str").astype("category").mask(air["Day"] == 1)),
     )
+    yield made("functions", "ols", "log(Ozone) ~ sqrt(Wind) + I(Temp^2) * m", air.assign(m=air["Month"].astype("str")))
+    yield made("offset", "ols", "Ozone ~ log(Wind) + offset(Solar.R)", air)
     yield made("long-call", "ols", "mpg ~ " + " + ".join(data.columns.drop("mpg")), data)
     for length in (1, 4, 5, 6, 9, 20, 30):
         name = "abcdefghijklmnopqrstuvwxyzabcd"[:length]

@@ -156,7 +156,7 @@ def pval_battery(draw: random.Random) -> list[Job]:
 
 def round_battery() -> list[Job]:
     """Rounding to decimals and to digits, ties included."""
-    moderate = [x for x in AWKWARD if 1e-9 <= abs(x) <= 1e15]  # ten to the places is exact in R too
+    moderate = [x for x in AWKWARD if 1e-100 <= abs(x) <= 1e100]
     jobs = [job("round", moderate, digits=d) for d in range(-3, 16)]
     jobs += [job("signif", moderate, digits=d) for d in range(1, 8)]
     return jobs + [job("zapsmall", [x, 0.37 * x, x / 1e5, -x / 3e9], digits=d) for x in moderate for d in (3, 5, 7, 10)]

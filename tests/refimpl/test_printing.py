@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import refimpl as ri
@@ -64,18 +64,18 @@ def test_pieces_read_as_r_writes_them(name: str) -> None:
     jobs, answers = BATTERY[name], frozen(name)["text"]
     line = as_line({"id": name, "jobs": jobs})
     assert frozen(name)["provenance"]["request_sha256"] == hashlib.sha256(line.encode()).hexdigest()
-    assert different(jobs, answers) == []
+    assert different(jobs, answers) == ""
 
 
-def different(jobs: list[Job], answers: list[list[str]], *frames: pd.DataFrame) -> list[Any]:
-    """The jobs that refimpl answers otherwise, with both answers."""
+def different(jobs: list[Job], answers: list[list[str]], *frames: pd.DataFrame) -> str:
+    """The jobs that refimpl answers otherwise, with both answers, for a person to read; empty if there are none."""
     given_frames = list(frames) + [None] * (len(jobs) - len(frames))
     found = []
     for one, wanted, data in zip(jobs, answers, given_frames, strict=True):
         got = written(one, data)
         if not same(one["what"], got, wanted):
-            found.append((one, got, wanted))
-    return found
+            found.append("\n".join([json.dumps(one), "R:", *wanted, "refimpl:", *got]))
+    return "\n\n".join(found)
 
 
 def same(what: str, got: list[str], wanted: list[str]) -> bool:
@@ -149,7 +149,7 @@ def test_live_r_prints_what_is_frozen(r: Worker, one: Print) -> None:
     assert r.ask(request_of(one)).get("quantities", {}).get("text") == frozen(one.id)["text"]
 
 
-LIVE = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+LIVE = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 PER_EXAMPLE = 60  # jobs in one request
 
 
@@ -191,7 +191,7 @@ def format_jobs(draw: st.DrawFn) -> Job:
 @LIVE
 @given(jobs=st.lists(format_jobs(), min_size=PER_EXAMPLE, max_size=PER_EXAMPLE))
 def test_live_format_numbers(r: Worker, jobs: list[Job]) -> None:
-    assert different(jobs, ask(r, jobs)) == []
+    assert different(jobs, ask(r, jobs)) == ""
 
 
 p_values = st.one_of(
@@ -213,21 +213,21 @@ def pval_jobs(draw: st.DrawFn) -> Job:
 @LIVE
 @given(jobs=st.lists(pval_jobs(), min_size=PER_EXAMPLE, max_size=PER_EXAMPLE))
 def test_live_format_pval(r: Worker, jobs: list[Job]) -> None:
-    assert different(jobs, ask(r, jobs)) == []
+    assert different(jobs, ask(r, jobs)) == ""
 
 
 @st.composite
 def rounding_jobs(draw: st.DrawFn) -> Job:
     what = draw(st.sampled_from(["round", "signif", "zapsmall"]))
     digits = draw(st.integers(-3, 15) if what == "round" else st.integers(1, 8))
-    return job(what, draw(st.lists(moderate(9.0), min_size=1, max_size=6)), digits=digits)
+    return job(what, draw(st.lists(moderate(100.0), min_size=1, max_size=6)), digits=digits)
 
 
 @pytest.mark.live
 @LIVE
 @given(jobs=st.lists(rounding_jobs(), min_size=PER_EXAMPLE, max_size=PER_EXAMPLE))
 def test_live_rounding_to_the_last_bit(r: Worker, jobs: list[Job]) -> None:
-    assert different(jobs, ask(r, jobs)) == []
+    assert different(jobs, ask(r, jobs)) == ""
 
 
 @st.composite
@@ -258,7 +258,7 @@ def tables(draw: st.DrawFn) -> Job:
 @LIVE
 @given(jobs=st.lists(tables(), min_size=20, max_size=20))
 def test_live_print_coefmat(r: Worker, jobs: list[Job]) -> None:
-    assert different(jobs, ask(r, jobs)) == []
+    assert different(jobs, ask(r, jobs)) == ""
 
 
 NAMES = [
@@ -298,10 +298,10 @@ def deparse_jobs(draw: st.DrawFn) -> Job:
 
 
 @pytest.mark.live
-@LIVE
+@settings(LIVE, max_examples=15)
 @given(jobs=st.lists(deparse_jobs(), min_size=30, max_size=30))
 def test_live_line_breaks_of_calls(r: Worker, jobs: list[Job]) -> None:
-    assert different(jobs, ask(r, jobs)) == []
+    assert different(jobs, ask(r, jobs)) == ""
 
 
 @st.composite
@@ -335,27 +335,31 @@ def frames(draw: st.DrawFn) -> tuple[pd.DataFrame, int, int]:
 @given(drawn=st.lists(frames(), min_size=10, max_size=10))
 def test_live_print_of_data_frames(r: Worker, drawn: list[tuple[pd.DataFrame, int, int]]) -> None:
     jobs = [frame_job(data, digits, width=width) for data, digits, width in drawn]
-    assert different(jobs, ask(r, jobs), *(data for data, _, _ in drawn)) == []
+    assert different(jobs, ask(r, jobs), *(data for data, _, _ in drawn)) == ""
 
 
 @st.composite
 def fits(draw: st.DrawFn) -> Print:
-    """A fit of random data: any size, scale and pattern of missing values."""
-    n, k = draw(st.integers(4, 40)), draw(st.integers(0, 4))
+    """A fit of random data of any scale, some of it missing. No row is fitted exactly: its residual would be noise."""
+    n, k = draw(st.integers(12, 60)), draw(st.integers(0, 4))
     source = np.random.default_rng(draw(st.integers(0, 2**32)))
-    scale = 10.0 ** draw(st.integers(-9, 9))
-    data = pd.DataFrame({f"x{j}": source.normal(size=n) * 10.0 ** source.integers(-2, 3) for j in range(k)})
+    scale = 10.0 ** draw(st.integers(-9, 5))
+    columns = {f"x{j}": source.normal(size=n) * 10.0 ** source.integers(-2, 3) for j in range(k)}
+    data = pd.DataFrame(columns, index=range(1, n + 1))
     data["y"] = scale * (1 + source.normal(size=n) + data.sum(axis=1) * source.choice([0, 0.1, 1]))
-    data["g"] = pd.Categorical(source.choice(["a", "b", "c"], size=n))
+    data["g"] = pd.Categorical(source.permutation((["a", "b", "c"] * n)[:n]))
     data["w"] = source.uniform(0.5, 2, size=n)
+    data["cluster"] = source.integers(1, 9, size=n)
     if draw(st.booleans()):
-        data.loc[source.uniform(size=n) < 0.1, "y"] = np.nan
-    right = " + ".join([*(f"x{j}" for j in range(k)), *(["g"] if draw(st.booleans()) else [])]) or "1"
+        data.loc[source.choice(data.index, size=2), "y"] = np.nan
+    right = " + ".join([*(f"x{j}" for j in range(k)), *(["g"] if k and draw(st.booleans()) else [])]) or "1"
     estimator = draw(st.sampled_from(["lm", "lm", "ols", "robcov", "vcov_hc"])) if right != "1" else "lm"
     options: dict[str, Any] = {"weights": "w"} if draw(st.booleans()) else {}
     if estimator == "robcov" and draw(st.booleans()):
-        options["cluster"] = "g"
-    case = case_in_memory(estimator, f"y ~ {right}", data.set_axis(range(1, n + 1), axis=0), **options)
+        options["cluster"] = "cluster"
+    if estimator == "vcov_hc":
+        options["type"] = draw(st.sampled_from(["HC0", "HC1", "HC2", "HC3"]))
+    case = case_in_memory(estimator, f"y ~ {right}", data, **options)
     digits, width = draw(st.sampled_from([7, 7, 5, 4])), draw(st.sampled_from([80, 80, 70]))
     return Print("random", case, draw(st.sampled_from([False, False, True])) and estimator == "lm", digits, width)
 
@@ -365,11 +369,8 @@ def fits(draw: st.DrawFn) -> Print:
 @given(one=fits())
 def test_live_summaries_of_random_fits(r: Worker, one: Print) -> None:
     answer = r.ask(one.request)
-    if "error" in answer:  # R could not fit it: nothing to print
-        with pytest.raises((ri.RefimplError, ValueError)):
-            assert one.text == ""
-    else:
-        assert one.text.split("\n") == answer["quantities"]["text"]
+    assert "error" not in answer, answer
+    assert one.text.split("\n") == answer["quantities"]["text"]
 
 
 def test_anova_numbers_its_models_to_one_width() -> None:
