@@ -19,6 +19,7 @@ from compat.mixed import At, Floats, MixedModel
 NEWTON_STEPS = 60
 STEP = 1e-5  # of the differences that make the Hessian: its error is about this squared, and rounding over this
 FLAT = 1e-9  # a curvature below this part of the largest is what such a Hessian's rounding may be
+FLAT_STEP = 1e-4  # tells what moves along a flat direction from what rounding and the direction's own bend do
 LEAST = 1e-8  # below this excess a quantity moves as its square root, to first order
 
 
@@ -49,7 +50,7 @@ def minimise(model: MixedModel, start: Floats) -> Optimum:
         used = np.abs(h) > FLAT * np.abs(h).max(initial=0.0)
         direction = -V[:, used] @ ((V[:, used].T @ g) / np.abs(h[used]))
         before, promise = promise, float(-direction @ g)
-        if promise <= EPS * max(abs(f), 1.0) * (1.0 if promise > 0.01 * before else 1e-12):
+        if promise <= EPS * max(abs(f), 1.0) * (1.0 if promise > 0.01 * before else 1e-10):
             if not (h[used] < 0).any():
                 break
             direction = V[:, 0] * np.abs(theta).max(initial=1.0)
@@ -107,14 +108,14 @@ def reach(model: MixedModel, best: Optimum, level: float) -> dict[str, Floats]:
     at_best = model.quantities(best.theta)
     total = {name: np.zeros(len(values)) for name, values in at_best.items()}
     for flat, h, v in zip(best.flat, best.curvatures, best.directions.T, strict=True):
-        move = v * np.sqrt(LEAST if flat else 2 * level / h)
-        for one in (best.theta + move, best.theta - move):
-            for name, values in model.quantities(one).items():
-                moved = np.abs(values - at_best[name])
-                if flat:  # rounding, and the bend of the flat curve, move a cell by far less than such a step does
-                    linear = moved > 1e-2 * np.sqrt(LEAST) * np.abs(at_best[name])
-                    moved = np.where(linear, np.inf, 0.0)
-                total[name] += moved**2 / 2
+        move = v * (FLAT_STEP if flat else np.sqrt(2 * level / h))
+        ahead, back = model.quantities(best.theta + move), model.quantities(best.theta - move)
+        for name, there in at_best.items():
+            if flat:
+                linear = np.abs(ahead[name] - back[name]) > 1e-4 * FLAT_STEP * np.abs(there)
+                total[name][linear] = np.inf
+            else:
+                total[name] += ((ahead[name] - there) ** 2 + (back[name] - there) ** 2) / 2
     return {name: np.sqrt(squares) for name, squares in total.items()}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from compat.cases import Case
 from compat.cells import Labelled
+from compat.conditioning import EPS
 from compat.mixed import Floats, MixedModel
 from compat.optimum import LEAST, Optimum, Rounding, excess, minimise, reach
 from refimpl.formula import has_bars, parse
@@ -24,6 +25,9 @@ OBJECTIVE = 1e-7
 
 # What the objective's ellipsoid gives is right to this factor where the objective is not quite quadratic.
 NEAR = 2.0
+
+# Newton's method stops where it promises a decrease of less than this part of the objective's rounding.
+FOUND = 1e-9
 
 SINGULAR = 1e-4  # isSingular: a relative factor's diagonal below this (lme4 1.1-31)
 
@@ -111,13 +115,16 @@ class Standing:
 
     def _side(self, stated: float, theta: Floats | None) -> Side:
         if theta is None:
-            above = stated - self.best.objective if np.isfinite(stated) else OBJECTIVE
-            return Side(stated, None, max(above, 0.0))
+            return Side(stated, None, self._above(stated))
         there = self.model.at(theta).objective
         tolerance = 2 * self.noise + 1e-12 * abs(there)
         if np.isfinite(stated) and abs(there - stated) > tolerance:
-            return Side(stated, None, max(stated - self.best.objective, 0.0), contradicts=True)
+            return Side(stated, None, self._above(stated), contradicts=True)
         return Side(there if np.isnan(stated) else stated, theta, excess(self.model, self.best, theta))
+
+    def _above(self, stated: float) -> float:
+        """How far an objective is above the best known at most, known to rounding; OBJECTIVE where none is stated."""
+        return max(stated - self.best.objective, 0.0) + self.noise if np.isfinite(stated) else OBJECTIVE
 
     # -- who stopped ------------------------------------------------------------------------------------------------------
 
@@ -161,7 +168,8 @@ class Standing:
     def allowed(self, name: str) -> Floats:
         """What rounding and both sides' distances from the optimum allow; infinite where that is undetermined."""
         noise = rounding(self.model, tuple(self.best.theta))[0].get(name, np.zeros(1))
-        total = noise + self.distance(self.r, name) + self.distance(self.mine, name)
+        own = self._reach(FOUND * EPS * max(abs(self.best.objective), 1.0), name)
+        total = noise + own + self.distance(self.r, name) + self.distance(self.mine, name)
         return np.where(np.isnan(total), np.inf, total)
 
     def shift(self, name: str) -> Floats | None:
