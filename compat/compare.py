@@ -270,7 +270,8 @@ def _verdict(limits: Held, got: float, want: float, ok: bool, other: bool) -> tu
     if second is not None and other:
         return Verdict.REFERENCE_NOT_CONVERGED if second.behind else Verdict.MATCH, second.reason
     if math.isnan(got) != math.isnan(want):
-        return Verdict.UNEXPLAINED, f"R has {'a number, this is missing' if math.isnan(got) else 'NA, this is a number'}"
+        said = "R has a number, this is missing" if math.isnan(got) else "R has NA, this is a number"
+        return Verdict.UNEXPLAINED, said
     return Verdict.UNEXPLAINED, limits.reason
 
 

@@ -69,7 +69,7 @@ class MixedModel:
         yw = (y - self.offset) * self.root
         self.b0 = np.linalg.solve(self.R0, self.Q.T @ yw)
         self.y0 = yw - self.Q @ (self.Q.T @ yw)
-        self.n, self.p = self.X.shape
+        self.n, self.p = int(self.X.shape[0]), int(self.X.shape[1])
         self.REML = wanted and self.p > 0
         self.rows, self.columns, self.index = random.lambda_pattern()
         sizes = [np.sqrt(np.mean(np.asarray(term.matrix.X) ** 2, axis=0)) for term in self.random]
@@ -122,7 +122,8 @@ class MixedModel:
             D = self.ZQ - self.ZZ @ (at.Lambda @ at.V)
             G -= D @ np.linalg.solve(at.S, D.T)
         slope = (at.Lambda.T @ G).T[self.rows, self.columns]
-        return at.objective, 2 * np.bincount(self.index, slope, minlength=len(theta))
+        sums = np.bincount(self.index, np.asarray(slope, dtype=np.float64), minlength=len(theta))
+        return at.objective, 2.0 * sums.astype(np.float64)
 
     def canonical(self, theta: Floats) -> Floats:
         """The same covariances by factors whose diagonals are not negative."""
@@ -133,7 +134,7 @@ class MixedModel:
                 start += size
         return theta * signs
 
-    # -- what is read of a fit ------------------------------------------------------------------------------------------
+    # -- what is read of a fit --------------------------------------------------------------------------------------
 
     def quantities(self, theta: Floats) -> dict[str, Floats]:
         """Every quantity of the table at a scaled theta, in the order of `labels`."""
@@ -150,7 +151,8 @@ class MixedModel:
         factors = self.factors(theta)
         with np.errstate(divide="ignore", invalid="ignore"):
             out = {
-                "coef": coef, "std_error": se, "statistic": coef / se, "conf_low": coef - half, "conf_high": coef + half,
+                "coef": coef, "std_error": se, "statistic": coef / se,
+                "conf_low": coef - half, "conf_high": coef + half,
                 "vcov": vcov.ravel(), "fixef_correlation": (vcov / np.outer(se, se)).ravel(),
                 "sigma": np.array([sigma]), "theta": theta / self.scales, **_spreads(factors, sigma),
                 "fitted": fitted, "residuals": np.asarray(self.frame.frame.response) - fitted,
@@ -185,6 +187,7 @@ class MixedModel:
         return out
 
     def by_group(self, blocks: Sequence[Floats]) -> dict[str, Floats]:
+        """The columns of all terms of a grouping factor beside each other, (levels, columns)."""
         out: dict[str, Floats] = {}
         for term, block in zip(self.random, blocks, strict=True):
             out[term.group] = np.hstack([out[term.group], block]) if term.group in out else block
@@ -205,6 +208,7 @@ class MixedModel:
         return [name for name in every if name not in self.names] + self.names
 
     def table_by_group(self, coef: Floats, blocks: Sequence[Floats]) -> Floats:
+        """Fixed effects plus random effects of each level, group after group."""
         place = {name: at for at, name in enumerate(self._coef_columns)}
         base = np.concatenate([np.zeros(len(place) - self.p), coef])
         parts = []
@@ -259,30 +263,29 @@ class MixedModel:
     @cached_property
     def labels(self) -> dict[str, list[Label]]:
         """The labels of each quantity, as worker.R and the adapters give them."""
-        coef = [(name,) for name in self.names]
-        square = [(a, b) for a in self.names for b in self.names]
-        rows = [(str(label),) for label in self.frame.frame.row_labels]
-        new = [(str(i),) for i in range(1, len(self.new_rows[0]) + 1)] if self.new_rows is not None else []
-        by_group = dict(zip(self._columns, self._levels, strict=True))
+        coef: list[Label] = [(name,) for name in self.names]
+        square: list[Label] = [(a, b) for a in self.names for b in self.names]
+        rows: list[Label] = [(str(label),) for label in self.frame.frame.row_labels]
+        new: list[Label] = [(str(i),) for i in range(1, len(self.new_rows[0]) + 1)] if self.new_rows is not None else []
+        levels = {term.group: term.levels for term in self.random}
+
+        def table(columns: Mapping[str, Sequence[str]]) -> list[Label]:
+            return [(f"{g}/{level}/{c}",) for g, names in columns.items() for level in levels[g] for c in names]
+
         return {
             **dict.fromkeys(("coef", "std_error", "statistic", "conf_low", "conf_high"), coef),
             **dict.fromkeys(("vcov", "fixef_correlation"), square),
-            **dict.fromkeys(("sigma", "objective", "deviance", "loglik", "aic", "bic"), [()]),
+            **{name: [()] for name in ("sigma", "objective", "deviance", "loglik", "aic", "bic")},
             **dict.fromkeys(("fitted", "residuals"), rows),
             **dict.fromkeys(("predicted", "predicted_fixed"), new),
             "theta": [(one,) for term in self.random for one in _triangle_names(term.group, term.names)],
             "sd": [(f"{name}.{c}",) for name, term in self._named for c in term.names],
             "cor": [(one,) for name, t in self._named for one in _triangle_names(name, t.names, diagonal=False)],
             "scaled_residual_quantiles": [(one,) for one in ("Min", "1Q", "Median", "3Q", "Max")],
-            "ranef": [(f"{g}/{level}/{c}",) for g, names in self._columns.items() for level in by_group[g] for c in names],
-            "coef_by_group": [(f"{g}/{level}/{c}",) for g in by_group for level in by_group[g] for c in self._coef_columns],
+            "ranef": table(self._columns),
+            "coef_by_group": table(dict.fromkeys(self._columns, self._coef_columns)),
             "ranef_condvar": [(one,) for name, term in self._named for one in _condvar_names(name, term)],
         }
-
-    @property
-    def _levels(self) -> list[tuple[str, ...]]:
-        found = {term.group: term.levels for term in self.random}
-        return list(found.values())
 
     @cached_property
     def _named(self) -> list[tuple[str, RandomTerm]]:
@@ -304,7 +307,8 @@ def _frame(case: Case, formula: str) -> MixedFrame:
 
 def _offset(frame: MixedFrame) -> Floats:
     parts = [frame.fixed.offset, frame.frame.extra.get("(offset)")]
-    return np.sum([np.asarray(part) for part in parts if part is not None], axis=0) + np.zeros(frame.frame.n)
+    given = [np.asarray(part, dtype=np.float64) for part in parts if part is not None]
+    return np.asarray(np.sum([np.zeros(frame.frame.n), *given], axis=0))
 
 
 def _indicators(terms: Sequence[RandomTerm], sizes: Sequence[Floats], root: Floats) -> Any:
@@ -352,4 +356,5 @@ def _places(term: RandomTerm, rows: pd.DataFrame) -> NDArray[np.intp]:
     frame = model_frame(parse("~ " + deparse(term.bar.group)), rows)
     parts = [as_factor(value) for value in frame.values]
     words = zip(*([part.levels[code] for code in part.codes] for part in parts), strict=True)
-    return np.asarray(pd.Index(term.levels).get_indexer([":".join(word) for word in words]), dtype=np.intp)
+    place = {level: at for at, level in enumerate(term.levels)}
+    return np.array([place.get(":".join(word), -1) for word in words], dtype=np.intp)

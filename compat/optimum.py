@@ -150,13 +150,13 @@ class Rounding:
 
     @property
     def sigma(self) -> float:
-        """Relative noise of sigma: residuals are sums of few terms, and to first order move its length by their noise."""
-        return LAMBDA * EPS * self.size / np.sqrt(self.at.pwrss)
+        """Relative noise of sigma: residuals are sums of few terms, and their noise is in their length."""
+        return float(LAMBDA * EPS * self.size / np.sqrt(self.at.pwrss))
 
     @cached_property
     def matrix(self) -> float:
         """Relative noise of the inverse."""
-        return self.unit * self.kappa**2
+        return float(self.unit * self.kappa**2)
 
     @property
     def objective(self) -> float:

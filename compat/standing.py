@@ -126,7 +126,7 @@ class Standing:
         """How far an objective is above the best known at most, known to rounding; OBJECTIVE where none is stated."""
         return max(stated - self.best.objective, 0.0) + self.noise if np.isfinite(stated) else OBJECTIVE
 
-    # -- who stopped ------------------------------------------------------------------------------------------------------
+    # -- who stopped ------------------------------------------------------------------------------------------------
 
     @cached_property
     def stopped(self) -> str:
@@ -151,7 +151,7 @@ class Standing:
 
     def _reach(self, above: float, name: str) -> Floats:
         level = max(above, LEAST)
-        return reach_of(self.model, self.best, level)[name] * np.sqrt(min(above / level, 1.0))
+        return np.asarray(reach_of(self.model, self.best, level)[name] * np.sqrt(min(above / level, 1.0)))
 
     def _moved(self, theta: Floats, name: str) -> Floats:
         """How far a cell at a theta is from where it is at the optimum."""
@@ -177,7 +177,7 @@ class Standing:
         if self.mine.theta is None or self.r.theta is None:
             return None
         mine, theirs = (quantities_at(self.model, tuple(one))[name] for one in (self.mine.theta, self.r.theta))
-        return mine - theirs
+        return np.asarray(mine - theirs)
 
     def further(self, name: str) -> Floats:
         """How far R's own distance moves the cells, whatever it is."""
@@ -191,7 +191,7 @@ class Standing:
         return bool((theta - room < SINGULAR).any() and (theta + room >= SINGULAR).all())
 
 
-# -- anova ---------------------------------------------------------------------------------------------------------------
+# -- anova -----------------------------------------------------------------------------------------------------------
 
 
 def best_deviances(case: Case) -> list[float]:

@@ -28,6 +28,7 @@ FLOOR = 1e-12
 # Below the smallest double of full precision a tail probability has fewer digits, and R prints < 2.2e-16 anyway.
 SMALLEST_P = 1e-300
 
+
 @dataclass(frozen=True, eq=False)
 class Second:
     """Another place for the cells: expected + `shift` (m,), within `allowed` (m,); R stopped early if `behind`."""
@@ -94,9 +95,9 @@ def _optimised(scene: Scene, name: str, cells: Labelled) -> Held:
     best known optimum moves the cell, and by the rounding of the equations at a given theta.
 
     That distance is evaluated where a theta is known and the objective there is what the answer states; else it is the
-    farthest that the cell gets where the objective is as far above its minimum (2 excess = d'Hd, H its Hessian). Where
-    a theta is elsewhere but its objective as low, or where R is above its optimum by more than OBJECTIVE, the cells must
-    differ by what the two thetas make them differ: that R stopped early excuses that, and nothing else.
+    farthest that the cell gets where the objective is as far above its minimum (2 excess = d'Hd, H its Hessian).
+    Where a theta is elsewhere but its objective as low, or where R is above its optimum by more than OBJECTIVE, the
+    cells must differ by what the two thetas make them differ: that R stopped early excuses that, and nothing else.
     """
     if scene.case.estimator == "lmer_anova":
         return _likelihoods(scene, name, cells)
@@ -126,7 +127,8 @@ def _elsewhere(standing: Standing, name: str, allowed: Floats, beside: Callable[
         return Second(beside(np.nan_to_num(shift)), allowed, reason, bool(behind))
     if not behind:
         return None
-    return Second(np.zeros(allowed.size), allowed + np.nan_to_num(beside(standing.further(name)), nan=np.inf), behind, True)
+    further = np.nan_to_num(beside(standing.further(name)), nan=np.inf)
+    return Second(np.zeros(allowed.size), allowed + further, behind, True)
 
 
 def _boundary(scene: Scene, cells: Labelled) -> Held:
@@ -154,7 +156,8 @@ def _likelihoods(scene: Scene, name: str, cells: Labelled) -> Held:
     limit = OBJECTIVE + 10 * FLOOR * size
     above = {label[0]: max(value - best.get(label[0], value), 0.0) for label, value in theirs.items()}
     behind = [label for label, value in above.items() if value > limit]
-    stopped = [k[0] for k, v in (mine.as_dict() if mine is not None else {}).items() if v > theirs.get(k, np.inf) + limit]
+    given = {} if mine is None else mine.as_dict()
+    stopped = [label[0] for label, value in given.items() if value > theirs.get(label, np.inf) + limit]
     factor = _PER_DEVIANCE[name]
     second = None
     if behind:
@@ -162,7 +165,8 @@ def _likelihoods(scene: Scene, name: str, cells: Labelled) -> Held:
         reason = f"R's deviance of model {', '.join(behind)} is {max(above.values()):.3g} above the best known"
         second = Second(np.zeros(cells.values.size), np.full(cells.values.size, farther), reason, True)
     said = f"the deviance of model {', '.join(stopped)} is above R's" if stopped else ""
-    return Held(np.full(cells.values.size, factor * limit), "deviances at the optimum: 1e-7", second=second, stopped=said)
+    allowed = np.full(cells.values.size, factor * limit)
+    return Held(allowed, "deviances at the optimum: 1e-7", second=second, stopped=said)
 
 
 # -- tails -----------------------------------------------------------------------------------------------------------

@@ -31,21 +31,17 @@ def parts(label: str) -> list[str]:
 
 @mistake(
     SLOPE_ML,
-    frozenset(
-        "std_error statistic conf_low conf_high vcov objective objective_at theta sd cor loglik aic bic deviance "
-        "fitted residuals scaled_residual_quantiles ranef ranef_condvar coef_by_group".split()
-    ),
+    "std_error statistic conf_low conf_high vcov objective objective_at theta sd cor loglik aic bic deviance "
+    "fitted residuals scaled_residual_quantiles ranef ranef_condvar coef_by_group",
 )
 def REML_where_maximum_likelihood_is_asked(case: Case, q: Quantities) -> Mapping[str, Any]:
     return with_options(case, REML=True)
 
 
 @mistake(
-    "lmer-penicillin",
-    frozenset(
-        "std_error statistic conf_low conf_high vcov objective objective_at theta sd sigma loglik aic bic deviance fitted "
-        "residuals scaled_residual_quantiles ranef ranef_condvar coef_by_group".split()
-    ),
+    CROSSED,
+    "std_error statistic conf_low conf_high vcov objective objective_at theta sd sigma loglik aic bic deviance "
+    "fitted residuals scaled_residual_quantiles ranef ranef_condvar coef_by_group",
 )
 def maximum_likelihood_where_REML_is_asked(case: Case, q: Quantities) -> Mapping[str, Any]:
     return with_options(case, REML=False)
@@ -186,7 +182,7 @@ def coefficients_by_least_squares(case: Case, q: Quantities) -> Quantities:
     return q | {"coef": fit.coef.dropna()}
 
 
-# -- random effects and rows --------------------------------------------------------------------------------------------
+# -- random effects and rows -----------------------------------------------------------------------------------------
 
 
 @mistake(f"{SLOPE} {CROSSED} lmer-fans-up", "ranef")

@@ -97,7 +97,8 @@ def test_a_search_that_stops_at_a_likelihood_of_1186_75_is_told_so() -> None:
 
 
 def test_where_lme4_is_off_both_objectives_are_told() -> None:
-    rows = compare(available("lmer-hiv-growth-reml"), fitted("lmer-hiv-growth-reml"), frozen_values(CASES["lmer-hiv-growth-reml"]))
+    case = available("lmer-hiv-growth-reml")
+    rows = compare(case, fitted(case.id), frozen_values(case))
     behind = [row for row in rows if row.verdict is Verdict.REFERENCE_NOT_CONVERGED]
     assert behind
     assert {row.verdict for row in rows} == {Verdict.MATCH, Verdict.REFERENCE_NOT_CONVERGED}
@@ -243,7 +244,7 @@ def balanced(seed: int, groups: int = 12, size: int = 5) -> tuple[Case, MixedMod
 
 @pytest.mark.parametrize("seed", range(6))
 def test_what_has_an_objective_so_far_above_is_within_reach(seed: int) -> None:
-    """Any theta, not only those on the axes, moves every cell by less than the ellipsoid's root of the sum of squares."""
+    """Any theta, not only those on the axes, moves every cell by less than the root of the sum of squares."""
     _, model = balanced(seed)
     best = minimise(model, np.where(model.diagonal, 1.0, 0.0))
     assert (best.curvatures > 0).all()
