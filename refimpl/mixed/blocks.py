@@ -125,7 +125,7 @@ class Blocks:
 
 
 def build(fixed: LeastSquares, terms: Sequence[Term], b: Array | None = None) -> Blocks:
-    """Cross-products of a model whose fixed part was fitted by least squares, y freed of that or of X b for another b."""
+    """Cross-products of a model whose fixed part was fitted by least squares: y is freed of that, or of another X b."""
     root = None if fixed.weights is None else np.sqrt(fixed.weights)
     left = fixed.residuals if b is None else fixed.y - fixed.X_kept @ b
     rows = np.vstack([(fixed.X_kept @ fixed.root).T, left])

@@ -65,7 +65,7 @@ class Optimum:
     """Where the search ended: factors of the scaled columns, the point there, and how it was reached.
 
     gradient: by the free entries of the factors; scaled_gradient: the largest of them relative to the two parts that it
-    is the difference of, so that a few units of 1e-16 are rounding; hessian_eigenvalues: by the same entries;
+    is the difference of; hessian_eigenvalues: by the same entries, each in units of its row's length or one;
     evaluations: of the objective with its gradient; singular: whether a Sigma is; kkt: the least eigenvalue of the
     derivatives by singular Sigmas, relative likewise (inf without one).
     """
@@ -112,7 +112,7 @@ class Search:
         point = evaluate(self.blocks, self.factors(x), self.REML)
         parts = point.parts
         sizes = [np.full_like(A, np.abs(A).max() + np.abs(B).max()) for A, B in parts]
-        units = [np.maximum(np.linalg.norm(L, axis=1, keepdims=True), np.ones_like(L)) for L in point.factors]
+        units = [np.ones_like(L) * np.maximum(np.sqrt((L * L).sum(axis=1, keepdims=True)), 1.0) for L in point.factors]
         return Place(x, point, vector([A - B for A, B in parts]), vector(sizes), vector(units))
 
     def hessian(self, place: Place, free: Free) -> Array:
@@ -152,12 +152,16 @@ def _minimum(search: Search, x: Array) -> Optimum:
             place, H, free = end, curvature, kept
             break
     factors = tuple(canonical(factor) for factor in search.factors(place.x))
-    singular = any((factor.diagonal() == 0).any() for factor in factors)
-    relative = float(np.max(np.abs(place.gradient[free]) / np.maximum(place.size[free], TINY), initial=0.0))
     return Optimum(
-        factors, place.point, place.gradient[free], relative, np.asarray(np.linalg.eigvalsh(_measured(H, place, free)), np.float64),
-        search.evaluations, singular, _kkt(place.point),
-    )  # fmt: skip
+        factors=factors,
+        point=place.point,
+        gradient=place.gradient[free],
+        scaled_gradient=float(np.max(np.abs(place.gradient / np.maximum(place.size, TINY))[free], initial=0.0)),
+        hessian_eigenvalues=np.asarray(np.linalg.eigvalsh(_measured(H, place, free)), dtype=np.float64),
+        evaluations=search.evaluations,
+        singular=any((factor.diagonal() == 0).any() for factor in factors),
+        kkt=_kkt(place.point),
+    )
 
 
 def _zeros(search: Search, x: Array) -> Iterator[Array]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag, lapack, solve_triangular
+from scipy.linalg import lapack
 
 from refimpl.errors import NotConverged
 from refimpl.linalg import Array
@@ -283,7 +283,12 @@ def evaluate(blocks: Blocks, factors: Sequence[Array], REML: bool) -> Point:
 
 def first_factor(blocks: Blocks, factors: Sequence[Array]) -> Array:
     """Lambda_1 of one level, (r, r): the terms of the first grouping factor one after the other."""
-    return block_diag(*(factors[t] for t in blocks.first))
+    if len(blocks.first) == 1:
+        return factors[blocks.first[0]]
+    out = np.zeros((len(blocks.F), len(blocks.F)))
+    for t in blocks.first:
+        out[blocks.span[t], blocks.span[t]] = factors[t]
+    return out
 
 
 def times_Lambda2(blocks: Blocks, factors: Sequence[Array], A: Array, transposed: bool = False) -> Array:
@@ -301,7 +306,7 @@ def times_Lambda2(blocks: Blocks, factors: Sequence[Array], A: Array, transposed
 
 def vector(factors: Sequence[Array]) -> Array:
     """Lower triangles, column by column, one after the other."""
-    return np.concatenate([L.T[np.triu_indices(len(L))] for L in factors])
+    return np.concatenate([L.T[_upper(len(L))] for L in factors])
 
 
 def triangles(x: Array, sizes: Sequence[int]) -> list[Array]:
@@ -310,10 +315,15 @@ def triangles(x: Array, sizes: Sequence[int]) -> list[Array]:
     for r in sizes:
         L = np.zeros((r, r))
         stop = start + r * (r + 1) // 2
-        L.T[np.triu_indices(r)] = x[start:stop]
+        L.T[_upper(r)] = x[start:stop]
         out.append(L)
         start = stop
     return out
+
+
+@cache
+def _upper(r: int) -> Any:
+    return np.triu_indices(r)
 
 
 def diagonal_blocks(A: Array, r: int) -> Array:
@@ -341,7 +351,7 @@ def _dense(A: Any) -> Array:
 
 def _solve(L: Array, B: Array, lower: bool = False, transposed: bool = False) -> Array:
     """L^-1 B or L'^-1 B of a triangular L, which may be of size zero."""
-    return np.asarray(solve_triangular(L, B, lower=lower, trans="T" if transposed else "N")) if len(L) else B
+    return np.asarray(lapack.dtrtrs(L, B, lower=lower, trans=transposed)[0]) if B.size else B
 
 
 def _cholesky(A: Array) -> Array:
