@@ -88,7 +88,9 @@ print_request <- function(raw) {
   shown <- raw$print
   request <- read_request(raw)
   suppressPackageStartupMessages(if (request$estimator %in% c("ols", "robcov")) library("rms", character.only = TRUE))
-  old <- options(digits = shown$digits, width = shown$width, show.signif.stars = shown$stars)
+  old <- options(
+    digits = shown$digits, scipen = shown$scipen, width = shown$width, show.signif.stars = shown$signif_stars
+  )
   on.exit(options(old))
   capture.output(printers[[request$estimator]](request))
 }
