@@ -38,6 +38,7 @@ pieces <- list(
   named = function(x, job) capture.output(print(setNames(x, strings(job$names)), digits = job$digits)),
   printCoefmat = coefmat,
   deparse = function(x, job) deparse(str2lang(job$text), width.cutoff = job$cutoff),
+  version = function(x, job) R.version.string,
   data.frame = function(x, job) capture.output(print(frame(job$data, job$row_names), digits = job$digits))
 )
 
