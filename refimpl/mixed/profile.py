@@ -178,12 +178,13 @@ class Point:
         which Sigma curves: twice the derivative by Sigma where two entries stand in one column.
         """
         V1, V2, curved = self._directions()
+        s1, s2 = self.D1[:, -1], self.D2[:, -1]
         KW = np.einsum("acj,kaj->kcj", self.G, V1).reshape(len(V1), -1) + (self.K2.matrix.T @ V2).T
         KX = self.KX.reshape(len(self.KX), -1)
         SW = self.blocks.W22 @ V2 + self.K2.matrix @ KW.T
         RW = _solve(self.M, times_Lambda2(self.blocks, self.factors, SW, transposed=True), lower=True)
         XW = _solve(self.RX, (self.blocks.W2X.T @ V2 + KX @ KW.T - self.RZX.T @ RW)[:-1], transposed=True)
-        h = vector([D for _, D in self.parts])
+        h = np.tensordot(V1, s1, 2) + V2.T @ s2
         WPW = V2.T @ self.blocks.W22 @ V2 + KW @ KW.T - RW.T @ RW - XW.T @ XW
         return np.asarray(WPW - np.outer(h, h) / self.df + curved)
 

@@ -134,7 +134,7 @@ def python(model: Model) -> dict[str, Callable[[], PythonContender]]:
 def contenders(
     lme4: float, openblas: float, statsmodels: float = 1.0, most_rows: int | None = None
 ) -> tuple[Contender, ...]:
-    """Everybody, with how many times refimpl's time lme4 (R's own BLAS, OpenBLAS) and statsmodels must take at least."""
+    """Everybody, and how many times our time lme4 (R with its BLAS, with OpenBLAS) and statsmodels must take at least."""
     peers = (("mixedlm", "mixedlm"), ("mixedlm-rs", "mixedlm-rs"), ("lme-python", "lme-python"))
     return (
         Contender("refimpl", "refimpl", "python"),
