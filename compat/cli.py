@@ -250,6 +250,33 @@ def freeze(
     raise typer.Exit(1 if left else 0)
 
 
+@app.command(epilog="\b\nExample:\n  rcompat certify --case 'lmer-sleepstudy-*'")
+def certify(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; say which files would differ.")] = False,
+    case: Globs = None,
+    fixtures: Fixtures = None,
+) -> None:
+    """Prove where the optimum of mixed models' cases is, and keep the digits that are right as certified files.
+
+    Needs the extra `certify`. Exit status 0 if every file is (now) what was proved, 1 otherwise.
+    """
+    try:
+        from compat import certify as certified
+    except ModuleNotFoundError as missing:
+        typer.echo(f"NOT_RUN: {missing}; install rcompat[certify]", err=True)
+        raise typer.Exit(1) from None
+    root = _root(fixtures)
+    left = 0
+    for one in _cases(case, root):
+        if one.estimator != "lmer" or one.expects_error is not None:
+            continue
+        became = certified.write(one, root, check=check)
+        left += check and became in ("new", "differs")
+        if became != "unchanged":
+            typer.echo(f"{one.id}: {became}")
+    raise typer.Exit(1 if left else 0)
+
+
 @app.command()
 def doctor() -> None:
     """Tell which R, packages, BLAS and rpy2 are here, whether they work together, and what to do if not.

@@ -202,14 +202,14 @@ class MixedModel:
         return out
 
     @cached_property
-    def _coef_columns(self) -> list[str]:
+    def coef_columns(self) -> list[str]:
         """Columns of coef(fit): those of random effects without a fixed effect, then the fixed effects."""
         every = dict.fromkeys(name for names in self._columns.values() for name in names)
         return [name for name in every if name not in self.names] + self.names
 
     def table_by_group(self, coef: Floats, blocks: Sequence[Floats]) -> Floats:
         """Fixed effects plus random effects of each level, group after group."""
-        place = {name: at for at, name in enumerate(self._coef_columns)}
+        place = {name: at for at, name in enumerate(self.coef_columns)}
         base = np.concatenate([np.zeros(len(place) - self.p), coef])
         parts = []
         for group, modes in self.by_group(blocks).items():
@@ -283,7 +283,7 @@ class MixedModel:
             "cor": [(one,) for name, t in self._named for one in _triangle_names(name, t.names, diagonal=False)],
             "scaled_residual_quantiles": [(one,) for one in ("Min", "1Q", "Median", "3Q", "Max")],
             "ranef": table(self._columns),
-            "coef_by_group": table(dict.fromkeys(self._columns, self._coef_columns)),
+            "coef_by_group": table(dict.fromkeys(self._columns, self.coef_columns)),
             "ranef_condvar": [(one,) for name, term in self._named for one in _condvar_names(name, term)],
         }
 
