@@ -77,7 +77,7 @@ class Fit:
     def __init__(self, case: Case, quantities: Mapping[str, Labelled]) -> None:
         self.case = case
         self.quantities = quantities
-        self.scene = Scene(case, quantities)
+        self.scene = Scene(case, quantities, quantities)
 
     def has(self, name: str) -> bool:
         """Whether the quantity was given."""

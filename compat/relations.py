@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from hypothesis.strategies import SearchStrategy
 
+from compat import mixed_relations as mixed
 from compat import strategies as draw
 from compat.cells import Cell, Labelled, labelled
 from compat.compare import Row, Verdict, compare_quantity
@@ -464,8 +465,30 @@ def _of_sandwiches() -> Iterator[Relation]:
     yield _relation("adjustments-lengthen", "vcov_cluster", adjustments_lengthen, CLUSTERED_UNWEIGHTED)
 
 
+def _of_mixed_models() -> Iterator[Relation]:
+    kind: dict[str, Parts] = {"type": draw.one_of("REML", "ML")}
+    order: dict[str, Parts] = {"order": draw.row_order, **kind}
+    names: dict[str, Parts] = {"order": draw.label_order, **kind}
+    units: dict[str, Parts] = {"a": draw.nonzero, "b": draw.shift, **kind}
+    yield _relation("mixed-rows-in-any-order", "lmer", mixed.mixed_rows_in_any_order, mixed.DATA, **order)
+    yield _relation("groups-under-any-name", "lmer", mixed.groups_under_any_name, mixed.DATA, **names)
+    yield _relation("mixed-response-in-other-units", "lmer", mixed.mixed_response_in_other_units, mixed.DATA, **units)
+    yield _relation("slopes-in-other-units", "lmer", mixed.slopes_in_other_units, mixed.DATA, **units)
+    yield _relation("copied-groups-keep-theta", "lmer", mixed.copied_groups_keep_theta, mixed.DATA, times=draw.two_to_fifty)
+    for name, holds in (
+        ("modes-add-to-nothing", mixed.modes_add_to_nothing),
+        ("fixed-effects-are-gls", mixed.fixed_effects_are_generalised_least_squares),
+        ("fitted-are-their-parts", mixed.fitted_are_the_sum_of_their_parts),
+        ("uncorrelated-is-diagonal", mixed.uncorrelated_is_correlated_at_zero),
+    ):
+        yield _relation(name, "lmer", holds, mixed.DATA, **kind)
+    yield _relation("balanced-is-anova", "lmer", mixed.balanced_is_analysis_of_variance, mixed.DATA, a=draw.nonzero)
+    yield _relation("anova-fits-by-ml", "lmer_anova", mixed.anova_fits_by_maximum_likelihood, mixed.DATA)
+    yield _relation("anova-is-of-its-fits", "lmer lmer_anova", mixed.anova_is_of_its_fits, mixed.DATA)
+
+
 RELATIONS: Mapping[str, Relation] = {
     relation.name: relation
-    for relations in (_of_copies(), _of_every_estimator(), _of_lm(), _of_sandwiches())
+    for relations in (_of_copies(), _of_every_estimator(), _of_lm(), _of_sandwiches(), _of_mixed_models())
     for relation in relations
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,27 +23,64 @@ from refimpl.mixed.profile import Point, evaluate, triangles, vector
 
 Free = NDArray[np.bool_]
 
-STEPS = 100
+STEPS, POLISHES = 100, 25  # at most, far from the optimum and near it
 CLOSE = 1e-2  # decrease of the objective that is promised where differences take the place of the average information
 FLAT = 1e-9  # of the Hessian's eigenvalues, relative: no curvature
 NEGATIVE = 1e-5  # likewise: less than what differences of the gradient can tell from none
 ESCAPES = 5  # from saddles
 ROUNDING = 1e-14  # of the objective, relative
+DEPENDENT = 1e-14  # of a row's length: what the rows before leave of it is rounding
 TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 DONE = 1e-25  # a step that promised no more than this of the objective was the last
-SMALL = 1e-3  # a diagonal below this may be a zero that the search has not reached
+SMALL = 0.03  # a diagonal below this may be a zero that the search has not reached
 STARTS = (1.0, 0.2, 4.0)  # tried after the first where that ends singular
-LEVEL = 5e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
+LEVEL = 1e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
 WORST = 1e-6  # and no more than that
 
 
 @dataclass(frozen=True)
-class Place:
-    """A point of the search: x, the objective there, its gradient by x and the size of what that is a difference of.
+class Frame:
+    """Axes (r, r) that a search turns the columns of each term to: Lambda is axes L, with lower triangular L.
 
-    unit (k,): what an entry of x is measured in, the length of its row in the factor or one.
+    Along the principal axes of a Sigma, the longest first, a Sigma of lower rank is a zero at the end of L's diagonal.
     """
 
+    axes: tuple[Array, ...]
+
+    def triangles(self, x: Array) -> list[Array]:
+        """L of each term, of x: the lower triangles, column by column."""
+        return triangles(x, [len(R) for R in self.axes])
+
+    def factors(self, x: Array) -> list[Array]:
+        """Lambda of each term."""
+        return [R @ L for R, L in zip(self.axes, self.triangles(x), strict=True)]
+
+    def by_x(self, by_Lambda: Sequence[Array]) -> Array:
+        """A gradient by x, of one by each Lambda."""
+        return vector([R.T @ G for R, G in zip(self.axes, by_Lambda, strict=True)])
+
+    @cached_property
+    def jacobian(self) -> Array:
+        """The derivative of all cells of each Lambda, row by row, by x."""
+        steps = np.eye(sum(len(R) * (len(R) + 1) // 2 for R in self.axes))
+        return np.array([np.concatenate([A.ravel() for A in self.factors(step)]) for step in steps]).T
+
+
+def principal(factors: Sequence[Array]) -> tuple[Frame, Array]:
+    """The frame of the principal axes of each Sigma, and x there."""
+    turned = [np.linalg.svd(factor)[:2] for factor in factors]
+    return Frame(tuple(U for U, _ in turned)), vector([np.diag(size) for _, size in turned])
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point of the search: x in its frame, the objective there, its gradient by x.
+
+    size (k,): of what the gradient is a difference of; unit (k,): what an entry of x is measured in, the length of its
+    row in L or one.
+    """
+
+    frame: Frame
     x: Array
     point: Point
     gradient: Array
@@ -55,9 +93,26 @@ class Place:
         return self.point.objective
 
     @property
+    def L(self) -> list[Array]:
+        """The lower triangular factors along the frame's axes."""
+        return self.frame.triangles(self.x)
+
+    @property
     def noise(self) -> float:
         """What rounding may do to the objective."""
         return ROUNDING * abs(self.objective) + 4 * self.point.df * self.point.rounding
+
+    @cached_property
+    def information(self) -> Array:
+        """The average information by x."""
+        J = self.frame.jacobian
+        return np.asarray(J.T @ self.point.information @ J)
+
+    def moved(self, free: Free, step: Array) -> Array:
+        """x a step (in units) further."""
+        ahead = self.x.copy()
+        ahead[free] += step * self.unit[free]
+        return ahead
 
 
 @dataclass(frozen=True)
@@ -102,18 +157,15 @@ class Search:
     REML: bool
     evaluations: int = 0
 
-    def factors(self, x: Array) -> tuple[Array, ...]:
-        """x as lower triangular factors, filled column by column."""
-        return tuple(triangles(x, [term.r for term in self.blocks.terms]))
-
-    def at(self, x: Array) -> Place:
-        """The objective and its gradient 2 (dObjective/dSigma) Lambda."""
+    def at(self, frame: Frame, x: Array) -> Place:
+        """The objective and its gradient, by Lambda 2 (dObjective/dSigma) Lambda."""
         self.evaluations += 1
-        point = evaluate(self.blocks, self.factors(x), self.REML)
+        point = evaluate(self.blocks, frame.factors(x), self.REML)
         parts = point.parts
-        sizes = [np.full_like(A, np.abs(A).max() + np.abs(B).max()) for A, B in parts]
-        units = [np.ones_like(L) * np.maximum(np.sqrt((L * L).sum(axis=1, keepdims=True)), 1.0) for L in point.factors]
-        return Place(x, point, vector([A - B for A, B in parts]), vector(sizes), vector(units))
+        sizes = [np.full_like(N, np.abs(N).max() + np.abs(D).max()) for N, D in parts]
+        lengths = (np.sqrt((L * L).sum(axis=1, keepdims=True)) for L in frame.triangles(x))
+        units = [np.repeat(np.maximum(length, 1.0), len(length), axis=1) for length in lengths]
+        return Place(frame, x, point, frame.by_x([N - D for N, D in parts]), vector(sizes), vector(units))
 
     def hessian(self, place: Place, free: Free) -> Array:
         """By differences of the gradient, in the free entries."""
@@ -122,7 +174,7 @@ class Search:
             h = max(1e-6, 10 * np.sqrt(place.point.rounding)) * place.unit[entry]
             ahead = place.x.copy()
             ahead[entry] += h
-            rows.append((self.at(ahead).gradient - place.gradient)[free] / h)
+            rows.append((self.at(place.frame, ahead).gradient - place.gradient)[free] / h)
         H = np.array(rows).reshape(len(rows), len(rows))
         return symmetric(H)
 
@@ -134,24 +186,24 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
     """
     search = Search(blocks, REML)
     eye = [np.eye(term.r) for term in blocks.terms]
-    ends = [_minimum(search, vector(eye if start is None else start))]
+    ends = [_minimum(search, eye if start is None else start)]
     if ends[0].singular:
-        ends += [_minimum(search, size * vector(eye)) for size in STARTS[start is None :]]
+        ends += [_minimum(search, [size * I for I in eye]) for size in STARTS[start is None :]]
     return min(ends, key=lambda end: end.point.objective)
 
 
-def _minimum(search: Search, x: Array) -> Optimum:
-    """From x down to a minimum, small variances taken for zeros where zero is no worse."""
-    bumped = vector([factor + 0.1 * np.diag(factor.diagonal() == 0) for factor in search.factors(x)])
-    free = np.ones(len(x), dtype=bool)
-    place, H = _newton(search, bumped, free)
-    for tried in _zeros(search, place.x):
-        kept = vector([np.tril(np.ones_like(L)) * (L.diagonal() != 0) for L in search.factors(tried)]) > 0
-        end, curvature = _newton(search, tried, kept)
-        if end.objective <= place.objective + place.noise and _kkt(end.point) >= -LEVEL * end.point.rounding:
+def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
+    """From a start down to a minimum, small variances taken for zeros where zero is no worse."""
+    off_zero = [factor + 0.1 * np.diag(factor.diagonal() == 0) for factor in start]
+    place, H, free = _newton(search, Frame(tuple(np.eye(len(L)) for L in start)), vector(off_zero))
+    for x in _zeros(place):
+        end, curvature, kept = _newton(search, place.frame, x)
+        if end.objective <= place.objective + place.noise and _kkt(end) >= -LEVEL * end.point.rounding:
             place, H, free = end, curvature, kept
             break
-    factors = tuple(canonical(factor) for factor in search.factors(place.x))
+    factors = tuple(
+        canonical(factor, (L.diagonal() != 0).sum()) for factor, L in zip(place.point.factors, place.L, strict=True)
+    )
     return Optimum(
         factors=factors,
         point=place.point,
@@ -159,57 +211,60 @@ def _minimum(search: Search, x: Array) -> Optimum:
         scaled_gradient=float(np.max(np.abs(place.gradient / np.maximum(place.size, TINY))[free], initial=0.0)),
         hessian_eigenvalues=np.asarray(np.linalg.eigvalsh(_measured(H, place, free)), dtype=np.float64),
         evaluations=search.evaluations,
-        singular=any((factor.diagonal() == 0).any() for factor in factors),
-        kkt=_kkt(place.point),
+        singular=not free.all(),
+        kkt=_kkt(place),
     )
 
 
-def _zeros(search: Search, x: Array) -> Iterator[Array]:
-    """x with its small diagonals zero: all of them, then each alone."""
-    factors = [canonical(factor) for factor in search.factors(x)]
-    small = [(t, j) for t, factor in enumerate(factors) for j in range(len(factor)) if factor[j, j] < SMALL]
-    for chosen in [small] * bool(small) + [[one] for one in small if len(small) > 1]:
-        yield vector([canonical(factor, [j for s, j in chosen if s == t]) for t, factor in enumerate(factors)])
+def _zeros(place: Place) -> Iterator[Array]:
+    """x with its small axes zero: all of them, then those of each term alone."""
+    small = [L.diagonal() < SMALL for L in place.L]
+    terms = [t for t, axes in enumerate(small) if axes.any()]
+    for chosen in [terms] * bool(terms) + [[t] for t in terms if len(terms) > 1]:
+        yield vector([L * ~axes if t in chosen else L for t, (L, axes) in enumerate(zip(place.L, small, strict=True))])
 
 
-def canonical(factor: Array, zero: Sequence[int] = ()) -> Array:
-    """The lower triangular factor of the same Sigma with a diagonal that is not negative, and zero columns under zeros.
-
-    The rows named `zero` are taken to depend on those before them.
-    """
+def canonical(factor: Array, rank: int) -> Array:
+    """The lower triangular factor of the same Sigma, of the rank given, its diagonal not negative, zeros under zeros."""
     out, basis = np.zeros_like(factor), np.zeros_like(factor)
     for i, row in enumerate(factor):
         rest = row.copy()
         for j in range(i):
             out[i, j] = rest @ basis[j]
             rest -= out[i, j] * basis[j]
-        size = np.linalg.norm(rest)
-        if i not in zero and size > 1e-14 * np.linalg.norm(row):
+        size = float(np.linalg.norm(rest))
+        if size > DEPENDENT * np.linalg.norm(row) and np.count_nonzero(out.diagonal()) < rank:
             out[i, i], basis[i] = size, rest / size
     return out
 
 
-def _kkt(point: Point) -> float:
+def _kkt(place: Place) -> float:
     """The least eigenvalue of the derivatives by singular Sigmas, relative to their size; inf without any."""
-    if all((factor.diagonal() != 0).all() for factor in point.factors):
-        return np.inf
+    singular = [t for t, L in enumerate(place.L) if (L.diagonal() == 0).any()]
     least = np.inf
-    for factor, (N, D) in zip(point.factors, point.scores, strict=True):
-        if (factor.diagonal() == 0).any():
-            size = np.abs(N).max() + np.abs(D).max()
-            least = min(least, float(np.linalg.eigvalsh(N - D)[0]) / (size or 1.0))
+    for N, D in (place.point.scores[t] for t in singular):
+        size = np.abs(N).max() + np.abs(D).max()
+        least = min(least, float(np.linalg.eigvalsh(N - D)[0]) / max(size, TINY))
     return least
 
 
-def _newton(search: Search, x: Array, free: Free) -> tuple[Place, Array]:
-    """A minimum in the free entries from x on, and the Hessian there; off again from a saddle."""
+def _newton(search: Search, frame: Frame, x: Array) -> tuple[Place, Array, Free]:
+    """A minimum from x on, axes that are zero staying so; the Hessian there, and what was free. Saddles are left."""
     for _ in range(ESCAPES):
-        place, H = _polish(search, _descend(search, search.at(x), free), free)
+        place = _descend(search, search.at(frame, x), _free(frame, x))
+        frame, x = principal(place.point.factors)
+        free = _free(frame, x)
+        place, H = _polish(search, search.at(frame, x), free)
         size, V = np.linalg.eigh(_measured(H, place, free))
         if size.min(initial=0.0) >= -NEGATIVE * size.max(initial=0.0):
             break
-        x = _moved(place, free, 0.1 * V[:, 0])
-    return place, H
+        x = place.moved(free, 0.1 * V[:, 0])
+    return place, H, free
+
+
+def _free(frame: Frame, x: Array) -> Free:
+    """The entries in columns of L whose diagonal is not zero."""
+    return vector([np.tril(np.ones_like(L)) * (L.diagonal() != 0) for L in frame.triangles(x)]) > 0
 
 
 def _descend(search: Search, place: Place, free: Free) -> Place:
@@ -220,11 +275,11 @@ def _descend(search: Search, place: Place, free: Free) -> Place:
     """
     radius, lacks, use = 1.0, np.zeros((int(free.sum()),) * 2), 0.0
     for _ in range(STEPS):
-        H = place.point.information[np.ix_(free, free)]
+        H = place.information[np.ix_(free, free)]
         step, promise = _step(H + use * lacks, place, free, radius)
         if promise < CLOSE:
             break
-        ahead = search.at(_moved(place, free, step))
+        ahead = search.at(place.frame, place.moved(free, step))
         fall = place.objective - ahead.objective
         if not 0.1 * promise <= fall <= 0.75 * promise:
             radius = 2 * radius if fall > promise / 2 else float(np.linalg.norm(step)) / 4
@@ -232,7 +287,7 @@ def _descend(search: Search, place: Place, free: Free) -> Place:
         curvature = 2 * (-place.gradient[free] @ move - fall)  # move'H move of a model that had foreseen the fall
         use = float(abs(move @ (H + lacks) @ move - curvature) < abs(move @ H @ move - curvature))
         change = (ahead.gradient - place.gradient)[free]
-        lacks = _learnt(lacks, move, change - ahead.point.information[np.ix_(free, free)] @ move)
+        lacks = _learnt(lacks, move, change - ahead.information[np.ix_(free, free)] @ move)
         place = ahead if fall > 0 else place
     return place
 
@@ -253,12 +308,12 @@ def _polish(search: Search, place: Place, free: Free) -> tuple[Place, Array]:
     less than the objective's rounding, the gradient alone judges a step.
     """
     H, radius, before, noise = search.hessian(place, free), 1.0, np.inf, place.noise
-    for _ in range(STEPS):
+    for _ in range(POLISHES):
         step, promise = _step(H, place, free, radius)
         if promise > max(before / 100, noise):
             H, before = search.hessian(place, free), np.inf
             continue
-        ahead = search.at(_moved(place, free, step))
+        ahead = search.at(place.frame, place.moved(free, step))
         if promise > noise and ahead.objective > place.objective:
             radius, before = float(np.linalg.norm(step)) / 4, np.inf
             continue
@@ -294,10 +349,3 @@ def _step(H: Array, place: Place, free: Free, radius: float) -> tuple[Array, flo
     step = even * (V @ along)
     shorter = min(1.0, radius / max(float(np.linalg.norm(step)), TINY))
     return shorter * step, float(-shorter * gradient @ step - shorter**2 * along @ (size * along) / 2)
-
-
-def _moved(place: Place, free: Free, step: Array) -> Array:
-    """x a step (in units) further."""
-    ahead = place.x.copy()
-    ahead[free] += step * place.unit[free]
-    return ahead

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from refimpl.errors import NotConverged
-from refimpl.linalg import Array
+from refimpl.linalg import Array, symmetric
 from refimpl.mixed import levels
 from refimpl.mixed.blocks import Blocks, Cross
 
@@ -172,10 +172,10 @@ class Point:
 
     @cached_property
     def information(self) -> Array:
-        """The average of the observed and expected second derivatives, by the lower triangles of the factors, (k, k).
+        """The average of the observed and expected second derivatives, by all cells of each Lambda, row by row, (k, k).
 
-        With the working columns W_k = (dV / dx_k) P y it is W'PW less what the profiled sigma takes, and the part in
-        which Sigma curves: twice the derivative by Sigma where two entries stand in one column.
+        With the working columns W_k = (dV / dLambda_k) P y it is W'PW less what the profiled sigma takes, and the part
+        in which Sigma curves: twice the derivative by Sigma where two cells stand in one column.
         """
         V1, V2, curved = self._directions()
         s1, s2 = self.D1[:, -1], self.D2[:, -1]
@@ -189,20 +189,19 @@ class Point:
         return np.asarray(WPW - np.outer(h, h) / self.df + curved)
 
     def _directions(self) -> tuple[Array, Array, Array]:
-        """(dSigma / dx_k) s: (k, r, J) for the first factor, (q2, k) for the others; and how Sigma curves, (k, k)."""
+        """(dSigma / dLambda_k) s: (k, r, J) for the first factor, (q2, k) for the others; how Sigma curves, (k, k)."""
         blocks = self.blocks
-        V1 = np.zeros((sum(term.n_theta for term in blocks.terms), *self.D1.shape[::2]))
-        V2 = np.zeros((len(V1), len(self.M)))
-        curved = np.zeros((len(V1), len(V1)))
+        cells = sum(term.r**2 for term in blocks.terms)
+        V1, V2 = np.zeros((cells, *self.D1.shape[::2])), np.zeros((cells, len(self.M)))
+        curved = np.zeros((cells, cells))
         k = 0
         for t, (term, L, (N, D)) in enumerate(zip(blocks.terms, self.factors, self.parts, strict=True)):
             s = self.D1[blocks.span[t], -1] if t in blocks.first else self._by_level(t, self.D2)[:, :, -1].T
             u = L.T @ s
-            score = (N - D) @ np.linalg.pinv(L)  # twice the derivative by Sigma
-            for j in range(term.r):
-                columns = slice(k, k + term.r - j)
-                curved[columns, columns] = score[j:, j:]
-                for i in range(j, term.r):
+            own = slice(k, k + term.r**2)
+            curved[own, own] = np.kron((N - D) @ np.linalg.pinv(L), np.eye(term.r))  # twice the derivative by Sigma
+            for i in range(term.r):
+                for j in range(term.r):
                     v = np.outer(L[:, j], s[i])
                     v[i] += u[j]
                     if t in blocks.first:
@@ -210,7 +209,7 @@ class Point:
                     else:
                         V2[k, blocks.span[t]] = v.T.ravel()
                     k += 1
-        return V1, V2.T, (curved + curved.T) / 2
+        return V1, V2.T, symmetric(curved)
 
     def _by_level(self, t: int, A: Array) -> Array:
         """Rows of an other factor's term, of A (q2, k) or of those alone, as (levels, r, k)."""
