@@ -80,8 +80,16 @@ def mixed_response_in_other_units(fit: Ask, d: Drawn) -> Rows:
     p = grouped(d.problem)
     one, other = fit(mixed(p, d)), fit(mixed(p.with_columns(y=d.a * p.frame["y"] + d.b), d))
     coef = one.known("coef").times(d.a)
-    yield from same(other, "coef", coef.plus(d.b * np.array([label == ("(Intercept)",) for label in coef.cells.labels])))
-    for name, factor in (("std_error", abs(d.a)), ("sigma", abs(d.a)), ("sd", abs(d.a)), ("theta", 1.0), ("ranef", d.a)):
+    yield from same(
+        other, "coef", coef.plus(d.b * np.array([label == ("(Intercept)",) for label in coef.cells.labels]))
+    )
+    for name, factor in (
+        ("std_error", abs(d.a)),
+        ("sigma", abs(d.a)),
+        ("sd", abs(d.a)),
+        ("theta", 1.0),
+        ("ranef", d.a),
+    ):
         yield from same(other, name, one.known(name).times(factor))
     yield from unchanged(other, one, ("cor", "is_singular", "fixef_correlation"))
     rows = one.number("nobs") - (one.number("rank") if d.type == "REML" else 0)

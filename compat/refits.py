@@ -17,7 +17,7 @@ from compat.check import Absent, ask
 from compat.compare import Failure, Row, Verdict, compare_quantity
 from compat.implementations import Implementation
 from compat.noise import Scene
-from compat.tolerance import Held, both, held
+from compat.tolerance import Held, both, early, held
 
 Floats = NDArray[np.float64]
 
@@ -123,7 +123,8 @@ def same(fit: Fit, name: str, wanted: Known) -> Rows:
     got = fit.known(name)
     allowance = dict(zip(got.cells.labels, got.held.allowed.tolist(), strict=True))
     own = np.array([allowance.get(label, 0.0) for label in wanted.cells.labels])
-    yield from compare_quantity(name, got.cells, wanted.cells, both(wanted.held, own))
+    stopped = early(got.held) or early(wanted.held)
+    yield from compare_quantity(name, got.cells, wanted.cells, both(wanted.held, own, stopped))
 
 
 def multiplied(fit: Fit, one: Fit, factors: Mapping[str, float]) -> Rows:

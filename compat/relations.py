@@ -474,7 +474,9 @@ def _of_mixed_models() -> Iterator[Relation]:
     yield _relation("groups-under-any-name", "lmer", mixed.groups_under_any_name, mixed.DATA, **names)
     yield _relation("mixed-response-in-other-units", "lmer", mixed.mixed_response_in_other_units, mixed.DATA, **units)
     yield _relation("slopes-in-other-units", "lmer", mixed.slopes_in_other_units, mixed.DATA, **units)
-    yield _relation("copied-groups-keep-theta", "lmer", mixed.copied_groups_keep_theta, mixed.DATA, times=draw.two_to_fifty)
+    yield _relation(
+        "copied-groups-keep-theta", "lmer", mixed.copied_groups_keep_theta, mixed.DATA, times=draw.two_to_fifty
+    )
     for name, holds in (
         ("modes-add-to-nothing", mixed.modes_add_to_nothing),
         ("fixed-effects-are-gls", mixed.fixed_effects_are_generalised_least_squares),

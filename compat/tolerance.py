@@ -271,9 +271,14 @@ _TAILS: Mapping[tuple[bool, str], Callable[[Scene, Labelled], tuple[str, Floats]
 CLONED = 1e-12
 
 
-def both(one: Held, other: Floats) -> Held:
-    """What a cell known from one fit is held to in another: the noise of both."""
-    return Held(one.allowed + np.nan_to_num(other), f"in both fits: {one.reason}", one.on_log)
+def both(one: Held, other: Floats, stopped: str = "") -> Held:
+    """What a cell known from one fit is held to in another: the noise of both. `stopped`: why one is no optimum."""
+    return Held(one.allowed + np.nan_to_num(other), f"in both fits: {one.reason}", one.on_log, stopped=stopped)
+
+
+def early(limits: Held) -> str:
+    """Why the fit whose cells are held to this is not at its optimum, empty where it is."""
+    return limits.second.reason if limits.second is not None and limits.second.behind else limits.stopped
 
 
 def cloned(size: Floats) -> Held:

@@ -21,7 +21,7 @@ from compat.cases import Case
 from compat.cells import Cell, labelled
 from compat.compare import ABSENT, Row, Verdict
 from compat.implementations import Implementation, NotAvailable, Refused
-from compat.quantities import ESTIMATORS, QUANTITIES, Kind
+from compat.quantities import ESTIMATORS, MIXED, QUANTITIES, Kind
 from compat.refits import Known, describe, violations
 from compat.relations import RELATIONS, Relation
 from compat.strategies import Drawn, Problem, problems
@@ -45,6 +45,11 @@ def rows_of(relation: Relation, implementation: Implementation, examples: int) -
 
 def told(rows: list[Row]) -> list[str]:
     return [describe(row) for row in violations(rows)]
+
+
+def early(relation: Relation) -> set[Verdict]:
+    """A search may stop early, as lme4's does, and is told so."""
+    return {Verdict.CANDIDATE_NOT_CONVERGED} if relation.estimators & MIXED else set()
 
 
 @pytest.fixture(params=RELATIONS)
@@ -73,8 +78,8 @@ def r() -> Iterator[Implementation]:
 @pytest.mark.live
 def test_relation_holds_for_r(relation: Relation, r: Implementation) -> None:
     rows = rows_of(relation, r, 3)
-    assert told(rows) == []
-    assert {row.verdict for row in rows} == {Verdict.MATCH}
+    assert told([row for row in rows if row.verdict not in early(relation)]) == []
+    assert Verdict.MATCH in {row.verdict for row in rows} <= {Verdict.MATCH, *early(relation)}
     assert len(rows) >= 3
 
 
@@ -149,7 +154,8 @@ BROKEN_BY: dict[str, Implementation] = dict.fromkeys(RELATIONS, Spoiled("unstead
 
 def test_relation_is_broken_by_what_it_is_about(relation: Relation) -> None:
     bad = violations(rows_of(relation, BROKEN_BY[relation.name], 5))
-    assert {row.verdict for row in bad} == {Verdict.UNEXPLAINED}
+    assert bad
+    assert {row.verdict for row in bad} <= {Verdict.UNEXPLAINED, *early(relation)}
     for row in bad:
         assert row.got is not None
         assert row.expected is not None
