@@ -208,15 +208,7 @@ class LmerAnovaCase(_CaseFile, frozen=True, kw_only=True, tag="lmer_anova"):
 
 
 CaseFile = (
-    LmCase
-    | OlsCase
-    | RobcovCase
-    | VcovHcCase
-    | VcovClusterCase
-    | MlSandwichCase
-    | AnovaCase
-    | LmerCase
-    | LmerAnovaCase
+    LmCase | OlsCase | RobcovCase | VcovHcCase | VcovClusterCase | MlSandwichCase | AnovaCase | LmerCase | LmerAnovaCase
 )
 
 
