@@ -23,13 +23,12 @@ from refimpl.mixed.profile import Point, evaluate, triangles, vector
 
 Free = NDArray[np.bool_]
 
-STEPS, POLISHES = 100, 25  # at most, far from the optimum and near it
+STEPS = 100  # at most, far from the optimum and again near it
 CLOSE = 1e-2  # decrease of the objective that is promised where differences take the place of the average information
 FLAT = 1e-9  # of the Hessian's eigenvalues, relative: no curvature
 NEGATIVE = 1e-5  # likewise: less than what differences of the gradient can tell from none
 ESCAPES = 5  # from saddles
 ROUNDING = 1e-14  # of the objective, relative
-DEPENDENT = 1e-14  # of a row's length: what the rows before leave of it is rounding
 TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 DONE = 1e-25  # a step that promised no more than this of the objective was the last
 SMALL = 0.03  # a diagonal below this may be a zero that the search has not reached
@@ -188,7 +187,7 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
     eye = [np.eye(term.r) for term in blocks.terms]
     ends = [_minimum(search, eye if start is None else start)]
     if ends[0].singular:
-        ends += [_minimum(search, [size * I for I in eye]) for size in STARTS[start is None :]]
+        ends += [_minimum(search, [size * one for one in eye]) for size in STARTS[start is None :]]
     return min(ends, key=lambda end: end.point.objective)
 
 
@@ -202,7 +201,8 @@ def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
             place, H, free = end, curvature, kept
             break
     factors = tuple(
-        canonical(factor, (L.diagonal() != 0).sum()) for factor, L in zip(place.point.factors, place.L, strict=True)
+        canonical(factor, int(np.count_nonzero(L.diagonal())))
+        for factor, L in zip(place.point.factors, place.L, strict=True)
     )
     return Optimum(
         factors=factors,
@@ -221,20 +221,22 @@ def _zeros(place: Place) -> Iterator[Array]:
     small = [L.diagonal() < SMALL for L in place.L]
     terms = [t for t, axes in enumerate(small) if axes.any()]
     for chosen in [terms] * bool(terms) + [[t] for t in terms if len(terms) > 1]:
-        yield vector([L * ~axes if t in chosen else L for t, (L, axes) in enumerate(zip(place.L, small, strict=True))])
+        yield vector([L * ~small[t] if t in chosen else L for t, L in enumerate(place.L)])
 
 
 def canonical(factor: Array, rank: int) -> Array:
-    """The lower triangular factor of the same Sigma, of the rank given, its diagonal not negative, zeros under zeros."""
-    out, basis = np.zeros_like(factor), np.zeros_like(factor)
+    """The lower triangular factor of the same Sigma and of the rank given: no negative diagonal, zeros under zeros."""
+    out, basis, rounding = np.zeros_like(factor), np.zeros_like(factor), 8 * EPS * float(np.linalg.norm(factor))
     for i, row in enumerate(factor):
         rest = row.copy()
         for j in range(i):
             out[i, j] = rest @ basis[j]
             rest -= out[i, j] * basis[j]
         size = float(np.linalg.norm(rest))
-        if size > DEPENDENT * np.linalg.norm(row) and np.count_nonzero(out.diagonal()) < rank:
+        if size > rounding and np.count_nonzero(out.diagonal()) < rank:
             out[i, i], basis[i] = size, rest / size
+        elif np.linalg.norm(row) <= rounding:
+            out[i] = 0.0
     return out
 
 
@@ -308,7 +310,7 @@ def _polish(search: Search, place: Place, free: Free) -> tuple[Place, Array]:
     less than the objective's rounding, the gradient alone judges a step.
     """
     H, radius, before, noise = search.hessian(place, free), 1.0, np.inf, place.noise
-    for _ in range(POLISHES):
+    for _ in range(STEPS):
         step, promise = _step(H, place, free, radius)
         if promise > max(before / 100, noise):
             H, before = search.hessian(place, free), np.inf

@@ -75,16 +75,16 @@ def random_codes(rng: np.random.Generator, n: int, levels: int) -> np.ndarray:
     return rng.permutation(codes)
 
 
-def moves(terms: tuple[Term, ...]) -> list[Array]:
-    """dLambda / dtheta_k (q, q) of each theta."""
+def moves(terms: tuple[Term, ...], lower: bool = True) -> list[Array]:
+    """dLambda / dtheta_k (q, q) of each theta; or of each cell of the factors, row by row."""
     q, start, out = sum(term.levels * term.r for term in terms), 0, []
     for term in terms:
         at = start + term.r * np.arange(term.levels)
-        for j in range(term.r):
-            for i in range(j, term.r):
-                move = np.zeros((q, q))
-                move[at + i, at + j] = 1.0
-                out.append(move)
+        cells = [(i, j) for j in range(term.r) for i in range(j, term.r)]
+        for i, j in cells if lower else np.ndindex(term.r, term.r):
+            move = np.zeros((q, q))
+            move[at + i, at + j] = 1.0
+            out.append(move)
         start += term.levels * term.r
     return out
 
