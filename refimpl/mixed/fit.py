@@ -32,7 +32,7 @@ ROUNDING = 1e-14  # of the objective, relative
 TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 DONE = 1e-25  # a step that promised no more than this of the objective was the last
 SMALL = 0.03  # a diagonal below this may be a zero that the search has not reached
-STARTS = (1.0, 0.2, 4.0)  # tried after the first where that ends singular
+STARTS, LITTLE = (1.0, 0.2, 4.0), 0.05  # sizes of the factors; all but the first are tried where that ends singular
 LEVEL = 1e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
 WORST = 1e-6  # and no more than that
 
@@ -114,6 +114,10 @@ class Place:
         return ahead
 
 
+End = tuple[Place, Array, Free]
+"""Where Newton's method ended: the place, the Hessian there, and the entries of x that were free."""
+
+
 @dataclass(frozen=True)
 class Optimum:
     """Where the search ended: factors of the scaled columns, the point there, and how it was reached.
@@ -184,22 +188,27 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
     Where the first search ends singular, others start elsewhere and the lowest end is taken.
     """
     search = Search(blocks, REML)
-    eye = [np.eye(term.r) for term in blocks.terms]
-    ends = [_minimum(search, eye if start is None else start)]
+    starts = _starts(blocks)
+    ends = [_minimum(search, next(starts) if start is None else start)]
     if ends[0].singular:
-        ends += [_minimum(search, [size * one for one in eye]) for size in STARTS[start is None :]]
+        ends += [_minimum(search, other) for other in starts]
     return min(ends, key=lambda end: end.point.objective)
+
+
+def _starts(blocks: Blocks) -> Iterator[list[Array]]:
+    """All terms alike, of several sizes; then each term large among small ones."""
+    eye, terms = [np.eye(term.r) for term in blocks.terms], range(len(blocks.terms))
+    for size in STARTS:
+        yield [size * one for one in eye]
+    for large in terms if len(terms) > 1 else ():
+        yield [one if t == large else LITTLE * one for t, one in enumerate(eye)]
 
 
 def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
     """From a start down to a minimum, small variances taken for zeros where zero is no worse."""
     off_zero = [factor + 0.1 * np.diag(factor.diagonal() == 0) for factor in start]
-    place, H, free = _newton(search, Frame(tuple(np.eye(len(L)) for L in start)), vector(off_zero))
-    for x in _zeros(place):
-        end, curvature, kept = _newton(search, place.frame, x)
-        if end.objective <= place.objective + place.noise and _kkt(end) >= -LEVEL * end.point.rounding:
-            place, H, free = end, curvature, kept
-            break
+    end = _newton(search, Frame(tuple(np.eye(len(L)) for L in start)), vector(off_zero))
+    place, H, free = _without_small_axes(search, end)
     factors = tuple(
         canonical(factor, int(np.count_nonzero(L.diagonal())))
         for factor, L in zip(place.point.factors, place.L, strict=True)
@@ -216,12 +225,32 @@ def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
     )
 
 
-def _zeros(place: Place) -> Iterator[Array]:
-    """x with its small axes zero: all of them, then those of each term alone."""
-    small = [L.diagonal() < SMALL for L in place.L]
-    terms = [t for t, axes in enumerate(small) if axes.any()]
-    for chosen in [terms] * bool(terms) + [[t] for t in terms if len(terms) > 1]:
-        yield vector([L * ~small[t] if t in chosen else L for t, L in enumerate(place.L)])
+def _without_small_axes(search: Search, end: End) -> End:
+    """Small axes taken for zeros where zero is no worse: all at once, or else one by one."""
+    place = end[0]
+    all_small = [int(_is_small(L).sum()) for L in place.L]
+    if any(all_small) and (without := _dropped(search, end, all_small)):
+        return without
+    for t in range(len(place.L)):
+        one = [int(s == t) for s in range(len(place.L))]
+        while _is_small(end[0].L[t]).any() and (without := _dropped(search, end, one)):
+            end = without
+    return end
+
+
+def _is_small(L: Array) -> Free:
+    return np.asarray((L.diagonal() != 0) & (np.abs(L.diagonal()) < SMALL))
+
+
+def _dropped(search: Search, end: End, counts: Sequence[int]) -> End | None:
+    """The minimum without so many of the smallest axes of each term; None where it is higher, or none by KKT."""
+    place, kept = end[0], []
+    for L, count in zip(place.L, counts, strict=True):
+        size = np.where(L.diagonal() == 0, np.inf, np.abs(L.diagonal()))
+        kept.append(L * (np.argsort(np.argsort(size)) >= count))
+    found = _newton(search, place.frame, vector(kept))
+    no_worse = found[0].objective <= place.objective + place.noise
+    return found if no_worse and _kkt(found[0]) >= -LEVEL * found[0].point.rounding else None
 
 
 def canonical(factor: Array, rank: int) -> Array:
@@ -250,8 +279,8 @@ def _kkt(place: Place) -> float:
     return least
 
 
-def _newton(search: Search, frame: Frame, x: Array) -> tuple[Place, Array, Free]:
-    """A minimum from x on, axes that are zero staying so; the Hessian there, and what was free. Saddles are left."""
+def _newton(search: Search, frame: Frame, x: Array) -> End:
+    """A minimum from x on, axes that are zero staying so; saddles are left."""
     for _ in range(ESCAPES):
         place = _descend(search, search.at(frame, x), _free(frame, x))
         frame, x = principal(place.point.factors)
