@@ -23,7 +23,7 @@ from compat.balls import Arb, BallModel, Enclosure, identity, most_together
 from compat.cases import Case, DataUnavailable, data_digests
 from compat.check import CertifiedFile
 from compat.mixed import MixedModel
-from compat.optimum import minimise
+from compat.optimum import minimise, starts
 
 BITS = 400
 DIGITS = 20
@@ -269,7 +269,10 @@ SOURCE = (
 
 
 def certify(case: Case, bits: int = BITS) -> CertifiedFile:
-    """Prove a case's optimum, the one that its start leads to; raises NotCertified, DataUnavailable."""
+    """Prove a case's optimum, the lowest known or the one that its start leads to.
+
+    Raises NotCertified, DataUnavailable.
+    """
     if case.estimator != "lmer" or case.expects_error is not None:
         raise NotCertified("only fits of lmer are certified")
     if case.options["control"] != "nloptwrap":
@@ -277,8 +280,9 @@ def certify(case: Case, bits: int = BITS) -> CertifiedFile:
     model = MixedModel(case)
     if (widest := most_together(model)) > LARGEST:
         raise NotCertified(f"{widest} random effects depend on each other; {LARGEST} is the most that is tried")
-    start = case.options.get("start", np.where(model.diagonal, 1.0, 0.0) / model.scales)
-    best = minimise(model, np.asarray(start) * model.scales)
+    given = case.options.get("start")
+    begin = starts(model) if given is None else [np.asarray(given) * model.scales]
+    best = min((minimise(model, np.asarray(one)) for one in begin), key=lambda one: one.objective)
     found = quantities(prove(model, best.theta, bits), bits)
     return CertifiedFile(
         source=SOURCE.format(bits=bits, version=flint.__version__, flint=flint.__FLINT_VERSION__),

@@ -84,6 +84,19 @@ def _step(model: MixedModel, theta: Floats, f: float, direction: Floats) -> tupl
     return None
 
 
+def starts(model: MixedModel) -> list[tuple[float, ...]]:
+    """The identity, and the same without one of the terms: a variance of zero may be a minimum of its own."""
+    identity = np.where(model.diagonal, 1.0, 0.0)
+    out, at = [tuple(identity)], 0
+    for term in model.random if len(model.random) > 1 else ():
+        size = len(term.names) * (len(term.names) + 1) // 2
+        without = identity.copy()
+        without[at : at + size] = 0.0
+        out.append(tuple(without))
+        at += size
+    return out
+
+
 # -- how far a side is from it ---------------------------------------------------------------------------------------
 
 

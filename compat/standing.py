@@ -16,7 +16,7 @@ from compat.cases import Case
 from compat.cells import Labelled
 from compat.conditioning import EPS
 from compat.mixed import Floats, MixedModel
-from compat.optimum import LEAST, Optimum, Rounding, excess, minimise, reach
+from compat.optimum import LEAST, Optimum, Rounding, excess, minimise, reach, starts
 from refimpl.formula import has_bars, parse
 
 # lmer's optimiser stops when the objective moves by less than 1e-8 (nloptwrap's ftol_abs), and -2 loglik is read to a
@@ -204,6 +204,5 @@ def best_deviances(case: Case) -> list[float]:
             out.append(float("nan"))
             continue
         model = model_of(case, text, flag and not refit)
-        start = np.where(model.diagonal, 1.0, 0.0)
-        out.append(optimum_from(model, tuple(start)).objective)
+        out.append(min(optimum_from(model, start).objective for start in starts(model)))
     return out
