@@ -104,7 +104,7 @@ class Hierarchy:
             for name, predictors, _ in level.equations:
                 digits = out[name].rpartition("_")[2]
                 for k, z in enumerate(predictors, 1):
-                    out.setdefault(crossed(name, z), f"{GREEK[number]}_{digits}{k}")
+                    out.setdefault(crossed(name, z), f"{GREEK[number]}_{digits}{k if k < 10 else f',{k}'}")
                 out[name] = f"{GREEK[number]}_{digits}0"
         return out
 
