@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -151,6 +151,21 @@ def _uncorrelated(bar: Call, source: str) -> list[Call]:
         )
     texts = ["1"] * spec.intercept + [f"0 + {label}" for label in spec.labels]
     return [Call("|", (_moved(parse(f"~{text}").right, at), group), position=at) for text in texts]
+
+
+def without_double_bars(formula: Formula) -> Formula:
+    """The same formula with every `(x || g)` written out as ((1 | g) + (0 + x | g)), as lme4 shows it."""
+    right = _written_out(formula.right, formula.source)
+    return Formula(formula.left, right, deparse_formula(formula.left, right), formula.source)
+
+
+def _written_out(node: Expression, source: str) -> Expression:
+    if not isinstance(node, Call):
+        return node
+    if node.function == "||":
+        parts: list[Expression] = [Call("(", (bar,), position=bar.position) for bar in _uncorrelated(node, source)]
+        return reduce(lambda left, right: Call("+", (left, right), position=node.position), parts)
+    return replace(node, arguments=tuple(_written_out(argument, source) for argument in node.arguments))
 
 
 def _moved(node: Expression, position: int) -> Expression:

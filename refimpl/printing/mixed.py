@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from refimpl.formula.bars import without_double_bars
 from refimpl.printing.abbreviations import abbreviate
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import Columns, print_coefmat
@@ -134,19 +135,26 @@ def heading(fit: MixedFit, named: dict[str, str], options: Options) -> list[str]
     """What was fitted to what."""
     by = "REML" if fit.REML else "maximum likelihood "
     lines = [f"Linear mixed model fit by {by} ['lmerMod']"]
-    lines += _filled("Formula: ", " \n".join(deparse_lines(fit.formula)), options.width)
+    lines += _filled("Formula: ", deparse_lines(without_double_bars(fit.formula)), options.width)
     for name, title in TITLES.items():
         if name in named:
-            lines += _filled(title, named[name], options.width)
+            lines += _filled(title, [named[name]], options.width)
     return lines
 
 
-def _filled(title: str, text: str, width: int) -> list[str]:
-    """A title and its text, which begins on a line of its own where its first line does not fit (R: cat, fill)."""
-    first, *rest = text.split("\n")
-    if display_width(title + first) >= width:
-        return [title, first, *rest]
-    return [title + first, *rest]
+def _filled(title: str, texts: Sequence[str], width: int) -> list[str]:
+    """A title and texts behind each other, a space after each but the last; one that does not fit begins a line
+    (R: cat with fill = TRUE).
+    """
+    lines = [title]
+    for i, text in enumerate(texts):
+        space = " " * (i > 0)
+        if display_width(lines[-1] + space + text) >= width:
+            lines[-1] += space
+            lines.append(text)
+        else:
+            lines[-1] += space + text
+    return lines
 
 
 def _rounded_criteria(fit: MixedFit, options: Options) -> list[str]:
@@ -203,7 +211,7 @@ def random_lines(fit: MixedFit, shown: Sequence[str], options: Options) -> list[
     return [
         "Random effects:",
         *print_matrix(rows, headers, columns, right=False, width=options.width),
-        *_filled(f"Number of obs: {fit.nobs}, groups:  ", sizes, options.width),
+        *_filled(f"Number of obs: {fit.nobs}, groups:  ", [sizes], options.width),
     ]
 
 
