@@ -49,7 +49,9 @@ def test_nothing_is_unexplained_against_r_asked_now(live: list[Result], name: st
 
 
 def test_r_repeats_most_numbers_to_the_last_bit_whatever_its_blas(live: list[Result]) -> None:
-    rows = [row for result in live if result.implementation == "r" for row in result.rows if row.verdict not in ABSENT]
+    # lme4's search stops where its last bits send it; how far apart two ends may be is for the verdicts
+    of_r = [one for one in live if one.implementation == "r" and not one.case.estimator.startswith("lmer")]
+    rows = [row for result in of_r for row in result.rows if row.verdict not in ABSENT]
     assert len(rows) > 20000
     assert min(row.digits for row in rows if row.digits is not None) > 5
     assert sum(row.got == row.expected or row.got != row.got or row.got is None for row in rows) > 0.5 * len(rows)
