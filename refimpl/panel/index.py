@@ -78,7 +78,7 @@ class PanelIndex:
     time: Dimension
 
     @property
-    def N(self) -> int:  # noqa: N802
+    def N(self) -> int:
         """Rows."""
         return len(self.id.codes)
 
@@ -88,7 +88,7 @@ class PanelIndex:
         return self.id.size
 
     @property
-    def T(self) -> int:  # noqa: N802
+    def T(self) -> int:
         """Distinct times."""
         return self.time.size
 
@@ -120,7 +120,7 @@ class PanelIndex:
 
     @cached_property
     def consecutive(self) -> pd.Series[bool]:
-        """Whether each individual's times follow each other without a gap (R: is.pconsecutive); times must be numbers."""
+        """Whether each individual's times, which must be numbers, have no gap (R: is.pconsecutive)."""
         try:
             times = np.array([float(level) for level in self.time.levels])
         except ValueError:
@@ -143,14 +143,17 @@ class PanelIndex:
 
 @dataclass(frozen=True)
 class PanelDimensions:
-    """n individuals, T distinct times, N rows; `periods` rows of each individual, `individuals` rows at each time (R: pdim)."""
+    """n individuals, T distinct times, N rows (R: pdim).
+
+    `periods`: the rows of each individual; `individuals`: the rows at each time.
+    """
 
     n: int
     T: int
     N: int
     balanced: bool
-    periods: pd.Series[int]
-    individuals: pd.Series[int]
+    periods: pd.Series[Any]
+    individuals: pd.Series[Any]
 
     def __str__(self) -> str:
         if self.balanced:
@@ -176,10 +179,11 @@ def panel_index(data: Any, index: IndexLike = None) -> PanelIndex:
 
     `index`: (individual, time) column names; the individual's alone, times counted as the rows come; the number of
     individuals of balanced data stacked by individual; or None for the first two columns.
-    Raises DataError: unknown-column, bad-option; missing values stay, see PanelIndex.complete (plm 2.6-2: ?pdata.frame).
+    Raises DataError: unknown-column, bad-option. Missing values stay: see PanelIndex.complete.
+    Source: plm 2.6-2, ?pdata.frame.
     """
     names = list(data.columns if isinstance(data, pd.DataFrame) else data)
-    if isinstance(index, int) and not isinstance(index, bool):
+    if isinstance(index, int):
         return _stacked(len(data) if isinstance(data, pd.DataFrame) else len(data[names[0]]), index)
     if index is None:
         if len(names) < 2:

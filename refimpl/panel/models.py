@@ -24,7 +24,7 @@ from refimpl.least_squares import LeastSquares, ols
 from refimpl.linalg import Array
 from refimpl.linear import WEIGHTS, Data, column
 from refimpl.panel.index import IndexLike, PanelDimensions, PanelIndex, dimensions, panel_index
-from refimpl.panel.transforms import Effect, Groups, Transformer, crossed
+from refimpl.panel.transforms import Effect, Transformer, crossed
 from refimpl.panel.variance_components import (
     RandomMethod,
     RandomModel,
@@ -91,6 +91,7 @@ class PanelFit:
     solution: LeastSquares
     components: VarianceComponents | None = None
     covariance: PanelCovariance | None = None
+    extra_rank: int = 0  # an intercept that was put back and takes no degree of freedom
 
     # -- coefficients ------------------------------------------------------------------------------------------
 
@@ -186,7 +187,7 @@ class PanelFit:
         if self.model == "within":
             panel = self.levels.panel
             lost = panel.n + panel.T - 1 if self.effect == "twoways" else self.transformer.groups.size
-        return self.nobs - lost - self.rank
+        return self.nobs - lost - self.rank + self.extra_rank
 
     @property
     def n_dropped(self) -> int:
@@ -221,14 +222,23 @@ class PanelFit:
         return self.levels.y if self.is_gls else self.solution.y
 
     @cached_property
-    def _residuals(self) -> Array:
-        if not self.is_gls:
-            return self.solution.residuals
-        X = self.levels.X[:, self._columns]
-        return np.asarray(self.levels.y - X @ self.solution.coef[self.solution.kept])
+    def residual_values(self) -> Array:
+        """The residuals as an array, (nobs,)."""
+        return self.residuals_of_levels if self.is_gls else self.solution.residuals
 
     @cached_property
-    def _columns(self) -> list[int]:
+    def residuals_of_levels(self) -> Array:
+        """y - X b, (N,)."""
+        X = self.levels.X[:, self.coefficient_columns]
+        return np.asarray(self.levels.y - X @ self.solution.coef[self.solution.kept])
+
+    @property
+    def transformed_columns(self) -> Array:
+        """The columns that the coefficients belong to, as the model takes them; in levels like `response` for GLS."""
+        return self.levels.X[:, self.coefficient_columns] if self.is_gls else self.solution.X_kept
+
+    @cached_property
+    def coefficient_columns(self) -> list[int]:
         """The columns of levels.X that have coefficients."""
         place = {name: j for j, name in enumerate(self.levels.names)}
         return [place[name] for name in self.coef_names]
@@ -236,17 +246,17 @@ class PanelFit:
     @property
     def residuals(self) -> pd.Series[float]:
         """Residuals of the transformed data, rows by individual and time; of the group means for a between model."""
-        return pd.Series(self._residuals, index=self.labels)
+        return pd.Series(self.residual_values, index=self.labels)
 
     @property
     def fitted(self) -> pd.Series[float]:
         """Fitted values of the transformed data."""
-        return pd.Series(self.response - self._residuals, index=self.labels)
+        return pd.Series(self.response - self.residual_values, index=self.labels)
 
     @cached_property
     def residual_quantiles(self) -> pd.Series[float]:
         """Minimum, quartiles and maximum (type 7) of the residuals."""
-        found = np.quantile(self._residuals, [0, 0.25, 0.5, 0.75, 1])
+        found = np.quantile(self.residual_values, [0, 0.25, 0.5, 0.75, 1])
         return pd.Series(found, index=["Min", "1Q", "Median", "3Q", "Max"])
 
     # -- the fit as a whole ------------------------------------------------------------------------------------
@@ -254,7 +264,7 @@ class PanelFit:
     @cached_property
     def rss(self) -> float:
         """Sum of squared residuals."""
-        return float(self._residuals @ self._residuals) if self.is_gls else self.solution.rss
+        return float(self.residual_values @ self.residual_values) if self.is_gls else self.solution.rss
 
     @property
     def deviance(self) -> float:
@@ -285,7 +295,7 @@ class PanelFit:
     def r_squared(self) -> float:
         """The squared correlation of response and fitted values, both transformed; 1 - rss/tss where nothing varies."""
         y = self.response - self.response.mean()
-        f = self.response - self._residuals
+        f = self.response - self.residual_values
         f = f - f.mean()
         if self.coef_names == [INTERCEPT]:
             return 1 - self.rss / self.tss

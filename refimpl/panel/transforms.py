@@ -39,8 +39,8 @@ class Groups:
     def sums_of(self, x: Array) -> Array:
         """The sum of one column (n,) over each group, (size,)."""
         if self.contiguous:
-            return np.add.reduceat(x, self.starts)
-        return np.bincount(self.codes, x, minlength=self.size)
+            return np.asarray(np.add.reduceat(x, self.starts))
+        return np.asarray(np.bincount(self.codes, x, minlength=self.size), dtype=np.float64)
 
     def sums(self, A: Array) -> Array:
         """The sums of the columns of A (n, k) over each group, (size, k)."""
@@ -115,7 +115,7 @@ class Crossed:
 
 def crossed(panel: PanelIndex, ratios: tuple[float, float] = (np.inf, np.inf)) -> Crossed:
     """Prepare the two-way solve; `ratios`: the variances of individuals' and times' effects over that of the errors."""
-    swapped = panel.T > panel.n
+    swapped = panel.n < panel.T
     one, two = (panel.time, panel.id) if swapped else (panel.id, panel.time)
     first, second = ratios[::-1] if swapped else ratios
     big, small = Groups(one), Groups(two)
@@ -132,7 +132,9 @@ def crossed(panel: PanelIndex, ratios: tuple[float, float] = (np.inf, np.inf)) -
 
 def first_of_each_part(table: sparse.csr_array) -> Codes:
     """The first column of each connected part of a bipartite graph."""
-    graph = sparse.block_array([[None, table], [table.T, None]])
+    rows, columns = table.nonzero()
+    size = sum(table.shape)
+    graph = sparse.coo_array((np.ones(len(rows)), (rows, columns + table.shape[0])), shape=(size, size))
     _, part = csgraph.connected_components(graph, directed=False)
     _, first = np.unique(part[table.shape[0] :], return_index=True)
     return np.asarray(first, dtype=np.intp)

@@ -69,9 +69,10 @@ def variance_components(
 ) -> VarianceComponents:
     """Estimate the components of the error of y (n,) on X (n, k), rows in the panel's order (plm 2.6-2: ercomp).
 
-    `method` swar (the default), amemiya, walhus, nerlove; or `models`, the one or two preliminary models whose residuals
-    enter the within and the between form; `dfcor` 0 to 3 for each form (3, the expectation, where unbalanced).
-    Raises DataError: bad-option, empty-model, not-estimable; RankDeficient where an expectation needs the inverse of a singular matrix.
+    `method` swar (the default), amemiya, walhus, nerlove; or `models`, the one or two preliminary models whose
+    residuals enter the within and the between form; `dfcor` 0 to 3 for each form (3, the expectation, if unbalanced).
+    Raises DataError: bad-option, empty-model, not-estimable; RankDeficient where an expectation needs the inverse of a
+    singular matrix.
     """
     chosen, correction = _choices(method, models, dfcor, panel.balanced)
     forms = Forms(X, y, Transformer(panel, effect))
