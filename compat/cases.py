@@ -30,6 +30,10 @@ ErrorKind = Literal[
 ERROR_KINDS: frozenset[str] = frozenset(ErrorKind.__args__)  # type: ignore[attr-defined]
 
 
+# Folders of cases that are no fits: batteries of model formulas have a form of their own.
+NO_ESTIMATORS = frozenset({"formula"})
+
+
 class CaseError(ValueError):
     """A case file that is not a case: which file, where in it, and what is wrong."""
 
@@ -115,7 +119,7 @@ class _CaseFile(_Options, frozen=True, kw_only=True, tag_field="estimator"):
     """One case file."""
 
     id: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
-    description: Annotated[str, msgspec.Meta(min_length=1, max_length=140)]
+    description: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
     data: str
     formula: str
     features: list[str] = []
@@ -236,7 +240,7 @@ def load_cases(glob: str | Iterable[str] = "*", root: Path | None = None) -> lis
 
 @lru_cache(maxsize=16)
 def _all_cases(root: Path) -> tuple[Case, ...]:
-    paths = sorted((root / "cases").glob("*/*.json"))
+    paths = sorted(path for path in (root / "cases").glob("*/*.json") if path.parent.name not in NO_ESTIMATORS)
     cases = [_load(path, root) for path in paths]
     seen: dict[str, Path] = {}
     for case, path in zip(cases, paths, strict=True):
@@ -278,7 +282,12 @@ def _case(raw: CaseFile, root: Path) -> Case:
 
 def _case_sha256(raw: CaseFile) -> str:
     """What R's answer depends on: a better description or a further feature does not make it stale."""
-    parts: Sequence[object] = [raw.__struct_config__.tag, raw.data, raw.formula, raw.options]
+    options = {
+        option.name: value
+        for option in msgspec.structs.fields(raw.options)
+        if (value := getattr(raw.options, option.name)) != option.default
+    }
+    parts: Sequence[object] = [raw.__struct_config__.tag, raw.data, raw.formula, options]
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 

@@ -97,16 +97,16 @@ class Convention:
 
 @dataclass(frozen=True)
 class Defect:
-    """Cells in which a stack is known to be wrong: globs over case and cell, and the reason with its source."""
+    """Quantities in which a stack is known to be wrong, in the cases of a glob, and the reason with its source."""
 
     stack: str
     case: str
-    cell: str
+    quantities: tuple[str, ...]
     reason: str
 
     def covers(self, stack: str, case: str, cell: Cell) -> bool:
         """Whether a cell is one of them."""
-        return self.stack == stack and fnmatchcase(case, self.case) and fnmatchcase(str(cell), self.cell)
+        return self.stack == stack and fnmatchcase(case, self.case) and cell.quantity in self.quantities
 
 
 # A certified value as a decimal string, by quantity and label.
@@ -151,7 +151,7 @@ def compare(
             if not any(row.cell.quantity == name for row in rows):
                 rows.append(Row(Cell(name, ()), Verdict.NOT_PROVIDED, reason="not among what fit() returned"))
             continue
-        compared = _compare_quantity(scene, name, given[name], cells)
+        compared = compare_quantity(name, given[name], cells, held(scene, name, cells))
         rows.extend(_explained(compared, scene, given[name], converged, conventions))
     if certified:
         rows.extend(_compare_certified(given, wanted, certified))
@@ -172,7 +172,7 @@ def _read(got: Mapping[str, Any], wanted: Mapping[str, Labelled]) -> tuple[dict[
     return given, rows
 
 
-# -- errors as answers ------------------------------------------------------------------------------------------------
+# -- errors as answers -----------------------------------------------------------------------------------------------
 
 _ERROR = Cell("error", ())
 _MESSAGE = Cell("error", ("message",))
@@ -200,15 +200,15 @@ def _compare_failures(got: Mapping[str, Any] | Failure, expected: Failure, messa
     return rows
 
 
-# -- one quantity -----------------------------------------------------------------------------------------------------
+# -- one quantity ----------------------------------------------------------------------------------------------------
 
 
-def _compare_quantity(scene: Scene, name: str, got: Labelled, expected: Labelled) -> list[Row]:
+def compare_quantity(name: str, got: Labelled, expected: Labelled, limits: Held) -> list[Row]:
+    """Return a verdict for every cell of one quantity; `limits` are those of the expected cells."""
     if got.depth != expected.depth and got.labels and expected.labels:
         shapes = ("a single number", "one label a cell", "a row and a column a cell")
         reason = f"expected {shapes[expected.depth]}, got {shapes[got.depth]}"
         return [Row(Cell(name, ()), Verdict.STRUCTURE, reason=reason)]
-    limits = held(scene, name, expected)
     return [*_structure(name, got, expected), *_judge(name, got, expected, limits)]
 
 
@@ -257,7 +257,9 @@ def _judge(name: str, got: Labelled, expected: Labelled, limits: Held) -> Iterat
         if not there:
             yield Row(Cell(name, label), Verdict.STRUCTURE, expected=want, reason="this label is missing")
         else:
-            yield _row(Cell(name, label), value, want, same, allowed, ok, limits.reason)
+            # Where all of a number may be noise its digits say nothing.
+            noise = ok and value != want and not limits.on_log and allowed >= abs(want)
+            yield _row(Cell(name, label), value, want, math.nan if noise else same, allowed, ok, limits.reason)
 
 
 def _row(cell: Cell, got: float, want: float, same: float, allowed: float, ok: bool, reason: str) -> Row:
@@ -290,7 +292,7 @@ def _optimum(got: Mapping[str, Labelled], expected: Mapping[str, Labelled]) -> V
     return Verdict.REFERENCE_NOT_CONVERGED if above < -OBJECTIVE else None
 
 
-# -- certified values -------------------------------------------------------------------------------------------------
+# -- certified values ------------------------------------------------------------------------------------------------
 
 
 class CertifiedDigits(NamedTuple):
@@ -343,7 +345,7 @@ def _compare_certified(
         yield Row(Cell(mine.quantity, ("certified",)), verdict, digits=mine.digits, reason=reason)
 
 
-# -- known defects ----------------------------------------------------------------------------------------------------
+# -- known defects ---------------------------------------------------------------------------------------------------
 
 
 def excuse(rows: Sequence[Row], stack: str, case: str, defects: Sequence[Defect]) -> list[Row]:

@@ -20,7 +20,7 @@ from compat.cases import Case
 EPS = float(np.finfo(np.float64).eps)
 Floats = NDArray[np.float64]
 
-# rms always fits an intercept.
+# rms fits an intercept whatever the formula says.
 RMS = frozenset({"ols", "robcov"})
 
 # A sum of m rounded products errs by lambda sqrt(m) eps with overwhelming probability, lambda a small
@@ -157,9 +157,11 @@ def of_case(case: Case, formula: str | None = None, aliased: Sequence[bool] | No
     extra: dict[str, Any] = {}
     if (column := case.options.get("weights")) is not None:
         extra["(weights)"] = case.data[column]
-    frame = model_frame(parse(formula or case.formula), case.data, extra=extra)
-    design = model_matrix(frame, intercept=True) if case.estimator in RMS else model_matrix(frame)
-    matrix = np.asarray(design.X, dtype=np.float64)
+    text = formula or case.formula
+    frame = model_frame(parse(text), case.data, extra=extra)
+    if case.estimator in RMS and not frame.terms.intercept:
+        frame = model_frame(parse(f"{text} + 1"), case.data, extra=extra)
+    matrix = np.asarray(model_matrix(frame).X, dtype=np.float64)
     y = np.asarray(frame.response, dtype=np.float64)
     weights = np.asarray(frame.extra["(weights)"], dtype=np.float64) if extra else None
     if aliased is not None and len(aliased) != matrix.shape[1]:

@@ -142,7 +142,8 @@ def _download(spec: DataSpec, url: str, file: str) -> Path:
             )
         )
     except (OSError, ValueError) as error:
-        cause = str(error).splitlines()[0][:200]
+        # A wrong checksum is told whole; of a connection that failed the sort of failure is enough.
+        cause = type(error).__name__ if isinstance(error, OSError) else str(error).splitlines()[0]
         raise DataUnavailable(
             f"{file} is not part of this package and could not be fetched from {url} ({cause}); "
             "put it into a folder and name that folder in RCOMPAT_DATA"
@@ -155,33 +156,43 @@ def read_file(path: Path, spec: DataSpec) -> pd.DataFrame:
         header, *rows = csv.reader(handle)
     if header != list(spec.columns):
         raise ValueError(f"{path}: its columns are {header}, recorded are {list(spec.columns)}")
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"{path}:{line}: {len(row)} cells for {len(header)} columns")
     texts = list(zip(*rows, strict=True))
-    columns = {
-        name: _parse(texts[at], column, spec.missing, name)
-        for at, (name, column) in enumerate(spec.columns.items())
-    }
+    columns = {}
+    for at, (name, column) in enumerate(spec.columns.items()):
+        try:
+            columns[name] = _parse(texts[at], column, spec.missing)
+        except ValueError as error:
+            raise ValueError(f"{path}, column {name}: {error}") from None
     return pd.DataFrame(columns, index=pd.Index([str(i) for i in range(1, len(rows) + 1)]))
 
 
 Parsed = NDArray[np.float64] | pd.api.extensions.ExtensionArray | NDArray[np.int64] | NDArray[np.bool_]
 
 
-def _parse(texts: Sequence[str], column: ColumnSpec, missing: Sequence[str], name: str) -> Parsed:
+def _parse(texts: Sequence[str], column: ColumnSpec, missing: Sequence[str]) -> Parsed:
     absent = frozenset(missing)
     if column.type == "double":
         return np.array([np.nan if t in absent else float(t) for t in texts], dtype=np.float64)
     if column.type == "integer":
         return _whole(pd.array([pd.NA if t in absent else int(t) for t in texts], dtype="Int64"))
     if column.type == "logical":
-        words = {"TRUE": True, "FALSE": False}
-        return _whole(pd.array([pd.NA if t in absent else words[t] for t in texts], dtype="boolean"))
+        return _whole(pd.array([pd.NA if t in absent else _truth(t) for t in texts], dtype="boolean"))
     values = [None if t in absent else t for t in texts]
     if column.type == "character":
         return pd.array(values, dtype="str")
     strange = {v for v in values if v is not None} - set(column.levels)
     if strange:
-        raise ValueError(f"column {name} has values that are no level of it: {sorted(strange)}")
+        raise ValueError(f"it has values that are no level of it: {sorted(strange)}")
     return pd.Categorical(values, categories=column.levels, ordered=column.type == "ordered")
+
+
+def _truth(text: str) -> bool:
+    if text not in ("TRUE", "FALSE"):
+        raise ValueError(f"{text!r} is neither TRUE nor FALSE")
+    return text == "TRUE"
 
 
 def _whole(values: pd.api.extensions.ExtensionArray) -> Parsed:
@@ -202,10 +213,13 @@ def _shape(frame: pd.DataFrame, spec: DataSpec) -> pd.DataFrame:
 
 
 def derived_column(text: str, data: pd.DataFrame) -> NDArray[np.float64]:
-    """Evaluate a formula term on the columns of a frame, as R would inside a model formula."""
-    from refimpl.formula import evaluate
+    """Evaluate the left side of a model formula on the columns of a frame, as R would; missing where R's is NA."""
+    from refimpl.formula import model_frame, parse
 
-    return np.asarray(evaluate(text, data), dtype=np.float64)
+    frame = model_frame(parse(f"{text} ~ 1"), data)
+    out = np.full(len(data), np.nan)
+    out[np.asarray(frame.kept)] = frame.response
+    return out
 
 
 # One NaN for all that is missing, so that a checksum does not depend on who made it.

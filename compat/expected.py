@@ -120,7 +120,7 @@ def _block(value: Any, depth: int) -> str:
     if isinstance(value, str):
         return json.dumps(value)
     if not isinstance(value, Mapping):
-        return f"{value:.17g}"
+        return "-0.0" if str(value) == "-0.0" else f"{value:.17g}"  # -0 is an integer in JSON, without a sign
     if not value:
         return "{}"
     pad = "  " * (depth + 1)

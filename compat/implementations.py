@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 GROUP = "rcompat.implementations"
 COMMAND = "command:"
 
+# The kind of error of a worker that lacks a package: nothing was refused, it could not be tried.
+MISSING_PACKAGE = "missing-package"
+
 
 class NotAvailable(Exception):
     """An implementation (or a part of it) that cannot run here; `reason` is what the report prints."""
@@ -82,6 +85,8 @@ class CommandImplementation:
         answer = self._worker.ask(encode_request(case, list(of_estimator(case.estimator))))
         self.version = self.version or " ".join(f"{k} {v}" for k, v in answer.get("versions", {}).items())
         if "error" in answer:
+            if answer["error"]["kind"] == MISSING_PACKAGE:
+                raise NotAvailable(answer["error"]["message"])
             raise Refused(answer["error"]["kind"], answer["error"]["message"])
         return decode_quantities(answer["quantities"])
 
@@ -90,6 +95,29 @@ class CommandImplementation:
         if self._worker is not None:
             self._worker.close()
             self._worker = None
+
+
+class Unavailable:
+    """Stands for an implementation that cannot run here: every case is NOT_RUN, with the reason."""
+
+    capabilities: Set[str] = frozenset(ESTIMATORS)
+    version = ""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+
+    def fit(self, case: Case) -> Mapping[str, Any]:
+        """Raise NotAvailable with the reason."""
+        raise NotAvailable(self.reason)
+
+
+def find_or_explain(spec: str) -> Implementation:
+    """Find an implementation; one that is known but not available stands in for itself and says why."""
+    try:
+        return find(spec)
+    except NotAvailable as absent:
+        return Unavailable(spec, absent.reason)
 
 
 def registered() -> dict[str, str]:

@@ -88,7 +88,7 @@ def names(cells: Labelled) -> list[str]:
     return [label[0] for label in cells.labels]
 
 
-# -- coefficients and what is linear in them ------------------------------------------------------------------------
+# -- coefficients and what is linear in them -------------------------------------------------------------------------
 
 
 def coef(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
@@ -119,7 +119,7 @@ def hatvalues(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     return np.full(cells.values.size, 2 * c.unit * c.kappa)
 
 
-# -- sums of squares ------------------------------------------------------------------------------------------------
+# -- sums of squares -------------------------------------------------------------------------------------------------
 
 
 def square(c: Conditioning, length: float) -> float:
@@ -162,10 +162,11 @@ def adj_r_squared(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
 def f_statistic(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     """(mss/p) / (rss/df): the noise of both squares."""
     value, p, df = abs(cells.values[0]), s.scalar("f_numdf"), s.scalar("f_dendf")
-    if not c.residual > 0:
+    denominator = relative(c, c.residual)
+    if np.isinf(denominator):
         return np.array([np.inf])
     mss = np.sqrt(value * p / df) * c.residual
-    return np.array([square(c, mss) / p * df / c.residual**2 + value * relative(c, c.residual)])
+    return np.array([square(c, mss) / p * df / c.residual**2 + value * denominator])
 
 
 def lr_chi2(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
@@ -173,7 +174,7 @@ def lr_chi2(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     return np.array([c.n * (relative(c, c.residual) + relative(c, c.centred))])
 
 
-# -- covariance of the coefficients ---------------------------------------------------------------------------------
+# -- covariance of the coefficients ----------------------------------------------------------------------------------
 
 
 def vcov_parts(s: Scene, c: Conditioning) -> tuple[Floats, Floats, Floats]:
@@ -292,7 +293,7 @@ def conf(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
         return coef(s, c, cells) + noise * np.where(se > 0, half / se, _WIDEST)
 
 
-# -- predictions ----------------------------------------------------------------------------------------------------
+# -- predictions -----------------------------------------------------------------------------------------------------
 
 
 def predicted(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
@@ -318,7 +319,7 @@ def predicted_limit(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     return predicted(s, c, cells) + _of_half_width(s, c, half, np.full(half.size, _WIDEST * c.sigma_noise))
 
 
-# -- anova ----------------------------------------------------------------------------------------------------------
+# -- anova -----------------------------------------------------------------------------------------------------------
 
 
 def _squares(s: Scene) -> Floats:
@@ -339,14 +340,15 @@ def sum_sq(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
 def anova_f(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     """(sum_sq/df) / (rss/df) of the largest model."""
     largest = max(s.models, key=lambda model: model.lengths.size)
-    if not largest.residual > 0:
+    denominator = relative(largest, largest.residual)
+    if np.isinf(denominator):
         return np.full(cells.values.size, np.inf)
     per_df = np.abs(s.beside("df", cells)) * largest.residual**2 / largest.df
     with np.errstate(divide="ignore", invalid="ignore"):
-        return sum_sq(s, c, cells) / per_df + np.abs(cells.values) * relative(largest, largest.residual)
+        return sum_sq(s, c, cells) / per_df + np.abs(cells.values) * denominator
 
 
-# -- the table ------------------------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------------------------
 
 Rule = Callable[[Scene, Conditioning, Labelled], Floats]
 

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,8 @@ def claim_stdout() -> IO[bytes]:
 def start_r() -> Callable[[str], str]:
     """Start R in this process, load worker.R and return its `answer_line`; ImportError where rpy2 cannot."""
     os.environ.setdefault("LC_ALL", "C.UTF-8")
+    if find_spec("_rinterface_cffi_api") is None:  # rpy2 was built without it, and would complain at every start
+        os.environ.setdefault("RPY2_CFFI_MODE", "ABI")
     rinterface: Any = import_module("rpy2.rinterface")
     callbacks: Any = import_module("rpy2.rinterface_lib.callbacks")
     embedded: Any = import_module("rpy2.rinterface_lib.embedded")

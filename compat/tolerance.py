@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compat.cells import Labelled
-from compat.conditioning import EPS
+from compat.conditioning import EPS, Conditioning
 from compat.noise import Scene, rule_for
 from compat.quantities import QUANTITIES, Kind, quantity
 
@@ -134,7 +134,9 @@ def _ratio_tail(source: str, df1: str, df2: str) -> Callable[[Scene, Labelled], 
         if scene.case.estimator == "anova":  # the largest model's
             upper = np.full(cells.values.size, np.nanmin(upper, initial=np.inf))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return source, np.where(np.isinf(noise), np.inf, f_elasticity(values, lower, upper) * noise / values)
+            return source, np.where(
+                np.isinf(noise), np.inf, f_elasticity(np.abs(values), np.abs(lower), upper) * noise / np.abs(values)
+            )
 
     return tail
 
@@ -145,6 +147,34 @@ _TAILS: Mapping[tuple[bool, str], Callable[[Scene, Labelled], tuple[str, Floats]
     (False, "lr_p_value"): _ratio_tail("lr_chi2", "lr_df", ""),
     (True, "p_value"): _ratio_tail("f_statistic", "df", "df_residual"),
 }
+
+
+# -- two fits of one implementation, for relations -------------------------------------------------------------------
+
+# Copies of rows change no condition and only sums of equal terms: on data of condition below a hundred, what R's own
+# floor leaves.
+CLONED = 1e-12
+
+
+def both(one: Held, other: Floats) -> Held:
+    """What a cell known from one fit is held to in another: the noise of both."""
+    return Held(one.allowed + np.nan_to_num(other), f"in both fits: {one.reason}", one.on_log)
+
+
+def cloned(size: Floats) -> Held:
+    """1e-12 of each cell's size: its own, or the two standard errors' for a covariance."""
+    return Held(CLONED * np.nan_to_num(np.abs(size)), "copies of rows: 1e-12 relative")
+
+
+def square_sum(noise: Floats) -> Held:
+    """An eigenvalue of a symmetric matrix moves by no more than the length of what is added (Weyl 1912)."""
+    return Held(np.array([np.sqrt(np.sum(noise**2))]), "noise of both matrices: an eigenvalue moves by no more")
+
+
+def orthogonal(profile: Conditioning, length: float) -> Held:
+    """A column of a length times the residuals: their noise, and the rounding of the sum."""
+    limit = length * (profile.fit_noise + profile.unit * profile.residual)
+    return Held(np.array([limit]), "the length of the column times the noise of the residuals")
 
 
 # -- numbers that somebody printed, and certified ones ---------------------------------------------------------------

@@ -22,6 +22,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 import pandas as pd
 
+from refimpl.formula import parse
+
 if TYPE_CHECKING:
     from compat.cases import Case
 
@@ -128,14 +130,28 @@ def encode_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: special.get(name, _encode_option)(value) for name, value in present.items()}
 
 
-def encode_request(case: Case, want: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the request for a case; `want` names the quantities, none means all. May raise DataUnavailable."""
+def deparsed(text: str) -> str:
+    """Return a formula as R would write it; FormulaError where the first gate refuses it."""
+    return str(parse(text))
+
+
+def encode_request(
+    case: Case, want: Sequence[str] = (), formula_text: Callable[[str], str] = deparsed
+) -> dict[str, Any]:
+    """Return the request for a case; `want` names the quantities, none means all.
+
+    Every formula passes `formula_text` first: what travels is what was understood, not what was written.
+    Raises FormulaError for a formula that is not allowed, and DataUnavailable.
+    """
     data = case.data
+    options = dict(case.options)
+    if "formulas" in options:
+        options["formulas"] = [formula_text(text) for text in options["formulas"]]
     return {
         "id": case.id,
         "estimator": case.estimator,
-        "formula": case.formula,
-        "options": encode_options(case.options),
+        "formula": formula_text(case.formula),
+        "options": encode_options(options),
         "data": {str(name): encode_column(data[name]) for name in data.columns},
         "row_names": [str(label) for label in data.index],
         "want": list(want),
@@ -190,6 +206,11 @@ class Worker:
         self._child: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._unread = b""
+
+    def start(self) -> None:
+        """Start the child now, so that it gets ready while something else is done; else the first request does."""
+        if self._child is None:
+            self._start()
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return its answer, an R error included; WorkerError where none came.
@@ -257,7 +278,9 @@ class Worker:
             ready.register(child.stdin, selectors.EVENT_WRITE)
             ready.register(child.stdout, selectors.EVENT_READ)
             while b"\n" not in self._unread:
-                events = ready.select(max(0.0, deadline - time.monotonic()))
+                events = ready.select(min(1.0, max(0.0, deadline - time.monotonic())))
+                if not events and child.poll() is not None:  # dead, but what it started holds the pipe open
+                    raise self._death(child)
                 if not events and time.monotonic() >= deadline:
                     raise WorkerError("timeout", f"no answer within {self.timeout:g} s{self._last_words()}")
                 for key, _ in events:

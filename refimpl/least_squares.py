@@ -24,7 +24,7 @@ class LeastSquares:
 
     kept (p,) bool: the columns that are not aliased; coef (p,): NaN where aliased; coef_low (p,): what rounding
     took from coef; xtx_inverse (r, r): (X'WX)^-1 of the kept columns; rss: the weighted sum of squared residuals;
-    weights (n,) or None; X and y as they came.
+    weights (n,) or None; X and y as they came; gram (r, r): D X'WX D of the kept columns, D = diag(scale) (r,).
     """
 
     X: Array
@@ -35,6 +35,8 @@ class LeastSquares:
     coef_low: Array
     xtx_inverse: Array
     rss: float
+    gram: DD
+    scale: Array
 
     @property
     def rank(self) -> int:
@@ -75,14 +77,27 @@ class LeastSquares:
 
     @cached_property
     def residuals(self) -> Array:
-        """y - X b, (n,), unweighted."""
-        return np.asarray(self.y - self.fitted - self.X_kept @ self.coef_low[self.kept], dtype=np.float64)
+        """y - X b, (n,), unweighted; zero without degrees of freedom."""
+        e = np.asarray(self.y - self.fitted - self.X_kept @ self.coef_low[self.kept], dtype=np.float64)
+        if self.df_residual == 0:
+            e[self.used] = 0.0
+        return e
 
     @cached_property
     def hatvalues(self) -> Array:
         """Leverages h_i = w_i x_i' (X'WX)^-1 x_i, (n,)."""
-        h = np.asarray(np.einsum("ij,ij->i", self.X_kept @ self.xtx_inverse, self.X_kept))
+        h = self.leverage(self.X_kept)
         return h if self.weights is None else h * self.weights
+
+    @cached_property
+    def root(self) -> Array:
+        """R^-1, (r, r), with (X'WX)^-1 = R^-1 R^-T."""
+        return self.scale[:, None] * linalg.inverse_root(self.gram)
+
+    def leverage(self, X: Array) -> Array:
+        """x' (X'WX)^-1 x of each row x (r,) of X, (m,)."""
+        Q = X @ self.root
+        return np.asarray(np.einsum("ij,ij->i", Q, Q))
 
     @cached_property
     def scores(self) -> Array:
@@ -108,8 +123,11 @@ def ols(X: Array, y: Array, weights: Array | None = None, tol: float = QR_TOLERA
     coef[solved.kept], low[solved.kept] = solved.coef.hi * unit, solved.coef.lo * unit
     top = 1.0 if weights is None else _weight_scale(weights)
     inverse = solved.inverse * np.outer(scale[:p][solved.kept], scale[:p][solved.kept]) * top
-    rss = float(solved.rss / top / scale[p] ** 2)
-    return LeastSquares(X, y, weights, solved.kept, coef, low, inverse, rss)
+    used = len(y) if weights is None else int((weights > 0).sum())
+    rss = float(solved.rss / top / scale[p] ** 2) if used > solved.kept.sum() else 0.0
+    which = np.ix_(*2 * [np.flatnonzero(solved.kept)])
+    own = scale[:p][solved.kept] * np.sqrt(top)
+    return LeastSquares(X, y, weights, solved.kept, coef, low, inverse, rss, G[which], own)
 
 
 def _weight_scale(weights: Array) -> float:

@@ -209,9 +209,16 @@ def solve_normal_equations(G: DD, tol: float) -> NormalEquations:
     `lm` (?qr: limited column pivoting).
     """
     p = G.hi.shape[0] - 1
-    L, info = lapack.dpotrf(G.hi[:p, :p], lower=1, clean=1)
-    easy = info == 0 and (p == 0 or np.diag(L).min() > max(1e-4, 10 * tol))
-    return refined_solution(G, L) if easy else pivoted_solution(G, tol)
+    if p == 0:
+        return pivoted_solution(G, tol)
+    L = easy_factor(G.hi[:p, :p], 10 * tol)
+    return pivoted_solution(G, tol) if L is None else refined_solution(G, L)
+
+
+def easy_factor(A: Array, least: float = 0.0) -> Array | None:
+    """The Cholesky factor in double, or None where its pivots are too small to be refined from."""
+    L, info = lapack.dpotrf(A, lower=1, clean=1)
+    return L if info == 0 and np.diag(L).min() > max(1e-4, least) else None
 
 
 def refined_solution(G: DD, L: Array) -> NormalEquations:
@@ -239,6 +246,18 @@ def dot_terms(a: DD, b: DD) -> Array:
 def pivoted_solution(G: DD, tol: float) -> NormalEquations:
     """Cholesky in double-double, dependent columns left out: for X of condition up to about 1e13."""
     p = G.hi.shape[0] - 1
+    A, kept = eliminated(G, p, tol)
+    which = np.flatnonzero(kept)
+    U = DD(A.hi[np.ix_(which, which)], A.lo[np.ix_(which, which)])
+    r = len(which)
+    b = back_substitute(U, DD(A.hi[which, p:], A.lo[which, p:]))
+    T = back_substitute(U, exact(np.diag(np.ones(r))))  # U = D V, so T = V^-1 D^-1 and X'X^-1 = T D T'
+    D = DD(np.diag(U.hi)[None, :], np.diag(U.lo)[None, :])
+    return NormalEquations(kept, b[:, 0], symmetric(product(T * D, T.T).hi), max(float(A.hi[p, p]), 0.0))
+
+
+def eliminated(G: DD, p: int, tol: float) -> tuple[DD, NDArray[np.bool_]]:
+    """Gaussian elimination of the first p columns of a symmetric G, those left out that `tol` calls dependent."""
     A = DD(G.hi.copy(), G.lo.copy())
     size = np.diag(G.hi)
     kept = np.zeros(p, bool)
@@ -249,13 +268,23 @@ def pivoted_solution(G: DD, tol: float) -> NormalEquations:
         row = A[j : j + 1, j + 1 :] / A[j : j + 1, j : j + 1]
         rest = A[j + 1 :, j + 1 :] - A[j : j + 1, j + 1 :].T * row
         A.hi[j + 1 :, j + 1 :], A.lo[j + 1 :, j + 1 :] = rest.hi, rest.lo
-    which = np.flatnonzero(kept)
-    U = DD(A.hi[np.ix_(which, which)], A.lo[np.ix_(which, which)])
-    r = len(which)
-    b = back_substitute(U, DD(A.hi[which, p:], A.lo[which, p:]))
-    T = back_substitute(U, exact(np.diag(np.ones(r))))  # U = D V, so T = V^-1 D^-1 and X'X^-1 = T D T'
+    return A, kept
+
+
+def inverse_root(G: DD) -> Array:
+    """W, (r, r) upper triangular, with G^-1 = W W', for G = X'X of independent columns.
+
+    |W'x|^2 loses to rounding the condition of X, x'G^-1 x its square.
+    """
+    L = easy_factor(G.hi) if len(G.hi) else None
+    if L is not None:
+        W, _ = lapack.dtrtri(L.T)
+        off = W.T @ (G - product(exact(L), exact(L.T))).hi @ W  # W'GW - I
+        return np.asarray(W - W @ (np.triu(off, 1) + np.diag(off.diagonal() / 2)))
+    U, _ = eliminated(G, len(G.hi), 0.0)
+    T = back_substitute(U, exact(np.diag(np.ones(len(G.hi)))))
     D = DD(np.diag(U.hi)[None, :], np.diag(U.lo)[None, :])
-    return NormalEquations(kept, b[:, 0], symmetric(product(T * D, T.T).hi), max(float(A.hi[p, p]), 0.0))
+    return (T * D.sqrt()).hi
 
 
 def back_substitute(U: DD, B: DD) -> DD:

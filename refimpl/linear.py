@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from refimpl.errors import DataError
 from refimpl.formula import Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
 from refimpl.least_squares import QR_TOLERANCE, LeastSquares
 from refimpl.linalg import Array
+
+if TYPE_CHECKING:
+    from refimpl.printing import LinearSummary
 
 WEIGHTS = "(weights)"  # R's name for them in a model frame
 
@@ -34,6 +37,7 @@ class Covariance:
     name: str
     df: float
     n_clusters: int | None = None
+    cluster: str | None = None  # what the clusters are called
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class LinearFit:
     design: ModelMatrix
     solution: LeastSquares
     covariance: Covariance | None = None
+    weights: str | Any | None = None  # as given: a column's name or values for all rows of the data
 
     # -- coefficients ------------------------------------------------------------------------------------------
 
@@ -102,7 +107,7 @@ class LinearFit:
     @property
     def df_test(self) -> float:
         """Degrees of freedom of the t tests; inf makes them z tests."""
-        return float(self.df_residual) if self.covariance is None else self.covariance.df
+        return float(self.df_counted) if self.covariance is None else self.covariance.df
 
     @cached_property
     def p_value(self) -> pd.Series[float]:
@@ -111,7 +116,8 @@ class LinearFit:
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Confidence limits by the t distribution: columns low and high (R: confint.lm)."""
-        half = t_quantile((1 + level) / 2, self.df_test) * self.std_error
+        df = float(self.df_residual) if self.covariance is None else self.covariance.df
+        half = t_quantile((1 + level) / 2, df) * self.std_error
         return pd.DataFrame({"low": self.coef - half, "high": self.coef + half})
 
     @property
@@ -138,7 +144,12 @@ class LinearFit:
 
     @property
     def df_residual(self) -> int:
-        """nobs - rank."""
+        """Rows of positive weight less the rank."""
+        return self.solution.df_residual
+
+    @property
+    def df_counted(self) -> int:
+        """nobs - rank. rms prints its p-values and adjusted R2 with these, which count rows of zero weight."""
         return self.nobs - self.rank
 
     @property
@@ -172,8 +183,9 @@ class LinearFit:
 
     @property
     def hatvalues(self) -> pd.Series[float]:
-        """Leverages; rows of zero weight are left out, as in R."""
-        return self._by_row(self.solution.hatvalues)[self.solution.used]
+        """Leverages; `lm` leaves out rows of zero weight, rms's `ols` does not."""
+        h = self._by_row(self.solution.hatvalues)
+        return h if self.model == "ols" else h[self.solution.used]
 
     @cached_property
     def residual_quantiles(self) -> pd.Series[float]:
@@ -235,11 +247,11 @@ class LinearFit:
 
     @cached_property
     def adj_r_squared(self) -> float:
-        """1 - (1 - R2) (n - 1) / df_residual; n without an intercept."""
+        """1 - (1 - R2) (n - 1) / (n - rank); n for n - 1 without an intercept."""
         if not self._df_model and self.model == "lm":
             return 0.0
         top = self.nobs - self._has_intercept
-        return 1 - (1 - self.r_squared) * top / self.df_residual if self.df_residual > 0 else float("nan")
+        return 1 - (1 - self.r_squared) * top / self.df_counted if self.df_counted > 0 else float("nan")
 
     @property
     def f_numdf(self) -> float:
@@ -254,7 +266,8 @@ class LinearFit:
     @cached_property
     def f_statistic(self) -> float:
         """(mss / f_numdf) / sigma^2, always from the classical covariance, as in R."""
-        return self._explained / self.f_numdf / self.sigma**2 if self._df_model and self.sigma else float("nan")
+        mean_square = np.float64(self._explained) / self.f_numdf if self._df_model else np.float64("nan")
+        return float(_ratio(mean_square, np.float64(self.sigma**2)))
 
     @cached_property
     def f_p_value(self) -> float:
@@ -344,11 +357,11 @@ class LinearFit:
             }
         )
 
-    def summary(self) -> Any:
-        """A summary whose str() is what R prints."""
+    def summary(self, call: str | None = None) -> LinearSummary:
+        """A summary whose str() is what R prints; `call` is the text shown as R's call of the fit."""
         from refimpl import printing
 
-        return printing.summary(self)
+        return printing.summary(self, call)
 
     def with_covariance(self, covariance: Covariance) -> LinearFit:
         """The same fit with another covariance of its coefficients."""
@@ -400,7 +413,7 @@ def _fit(
         raise DataError("non-numeric-response", "the formula has no response")
     shifted = y if frame.offset is None else y - frame.offset
     solution = least_squares.ols(design.X, shifted, frame.extra.get(WEIGHTS), tol)
-    return LinearFit(model, parsed, data, frame, design, solution)
+    return LinearFit(model, parsed, data, frame, design, solution, weights=weights)
 
 
 def column(data: Data, name_or_values: str | Any) -> Any:
@@ -438,7 +451,10 @@ def predict(
     X = X[:, fit.solution.kept]
     mean = X @ fit.solution.coef[fit.solution.kept]
     mean = mean if offset is None else mean + offset
-    variance = np.einsum("ij,ij->i", X @ fit.vcov_kept, X)
+    if fit.covariance is None:
+        variance = fit.sigma**2 * fit.solution.leverage(X)
+    else:
+        variance = np.einsum("ij,ij->i", X @ fit.vcov_kept, X)
     out = pd.DataFrame({"fit": mean, "se": np.sqrt(variance)}, index=index)
     if interval != "none":
         spread = variance + (fit.sigma**2 if interval == "prediction" else 0.0)
@@ -447,6 +463,6 @@ def predict(
     return out
 
 
-def _ratio(a: Array, b: Array) -> Array:
+def _ratio(a: Array | np.float64, b: Array | np.float64) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(a / b)

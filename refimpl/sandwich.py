@@ -1,12 +1,14 @@
 """Sandwich covariances of linear models and of maximum likelihood: bread, meat, one function per correction.
 
-With M = (X'WX)^-1, u_i = w_i e_i x_i the scores and h_i the leverages, every covariance here is M (meat) M.
-Nothing of size n x n is formed; a cluster enters through its k x k cross-products only.
+With M = (X'WX)^-1 = R^-1 R^-T and u_i = w_i e_i x_i the scores, every covariance here is M (sum of u u') M. It is
+worked out with Q = X R^-1, for which Q'WQ = 1, as R^-1 (sum of v v') R^-T with v_i = w_i e_i q_i: so it loses the
+condition of X and not its square. Nothing of size n x n is formed; a cluster enters through its k x k cross-products.
 Panels have their own definitions, in panel/.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
@@ -84,8 +86,11 @@ def cr1(G: int, n: int, k: int) -> float:
 
 
 def cr1p(G: int, n: int, k: int) -> float:
-    """G / (G - k)."""
-    return G / (G - k)
+    """G / (G - k); NaN, with R's warning, where there are no more clusters than coefficients."""
+    if k < G:
+        return G / (G - k)
+    warnings.warn(f"CR1p is not defined for {G} clusters and {k} coefficients", RuntimeWarning, stacklevel=3)
+    return float("nan")
 
 
 def cr1s(G: int, n: int, k: int) -> float:
@@ -136,78 +141,84 @@ def outer_sum(U: Array) -> Array:
 RANK_TOLERANCE = 1e-12  # below it an eigenvalue of I - H_gg counts as zero and its inverse too, as in clubSandwich
 
 
-def power_less_one(size: Array, power: float) -> Array:
-    """((1 - s)^power - 1) / s for eigenvalues s <= 1 of H_gg; a generalised power where 1 - s is zero."""
-    left = 1 - size
-    safe = np.where(left > RANK_TOLERANCE, size, 0.5)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(np.abs(safe) > 1e-300, np.expm1(power * np.log1p(-safe)) / safe, -power)
-    return np.where(left > RANK_TOLERANCE, ratio, -1 / np.maximum(size, 0.5))
+def power(left: Array, exponent: float) -> Array:
+    """left^exponent for a negative exponent; zero where an eigenvalue 1 - s of I - H_gg is none."""
+    there = left > RANK_TOLERANCE
+    return np.where(there, np.where(there, left, 1.0) ** exponent, 0.0)
 
 
-def adjusted_scores(S: Array, U: Array, M: Array, power: float) -> Array:
-    """X_g' (I - H_gg)^power e_g for every cluster, (G, k), from S_g = X_g'X_g and U_g = X_g'e_g.
+def adjusted_scores(S: Array, U: Array, exponent: float) -> Array:
+    """Q_g' (I - H_gg)^exponent e_g for every cluster, (G, k), from S_g = Q_g'Q_g and U_g = Q_g'e_g.
 
-    With M = C C' and C'S_gC = V diag(s) V': (I - X_g M X_g')^power = I + X_g C V diag(((1-s)^power - 1)/s) V'C'X_g'.
-    power -1/2 gives CR2 (Bell and McCaffrey 2002, identity working model), -1 gives CR3.
+    With S_g = V diag(s) V' and H_gg = Q_gQ_g' this is V diag((1-s)^exponent) V'U_g.
+    exponent -1/2 gives CR2 (Bell and McCaffrey 2002, identity working model), -1 gives CR3.
     """
-    C = np.linalg.cholesky(M)
-    size, V = np.linalg.eigh(C.T @ S @ C)
-    T = C @ V  # (G, k, k)
-    inner = power_less_one(size, power) * np.einsum("gij,gi->gj", T, U)
-    return np.asarray(U + np.einsum("gij,gj->gi", S @ T, inner), dtype=np.float64)
+    size, V = np.linalg.eigh(S)
+    inner = power(1 - size, exponent) * np.einsum("gij,gi->gj", V, U)
+    return np.asarray(np.einsum("gij,gj->gi", V, inner), dtype=np.float64)
 
 
-def weighted_cr2_scores(fit: LeastSquares, codes: Codes, G: int) -> Array:
-    """X_g'W_g B_g^(-1/2) e_g, (G, k), B_g = ((I - H)(I - H)')_gg for H = X M X'W (Pustejovsky and Tipton 2018).
+def weighted_cr2_scores(Q: Array, w: Array, e: Array, codes: Codes, G: int) -> Array:
+    """Q_g'W_g B_g^(-1/2) e_g, (G, k), B_g = ((I - H)(I - H)')_gg for H = Q Q'W (Pustejovsky and Tipton 2018).
 
-    B_g = I + P K P' with P = [X_g, W_gX_g], so that only P'P, 2k x 2k, is needed of a cluster.
+    B_g = I + P K P' with P = [Q_g, W_gQ_g], so that only P'P, 2k x 2k, is needed of a cluster.
     """
-    X, w, e, M = fit.X_kept, fit.weights, fit.residuals, fit.xtx_inverse
-    assert w is not None
-    k = X.shape[1]
-    XX, XWX, XWWX = (cluster_grams(X, v, codes, G) for v in (None, w, w * w))
-    gram = np.concatenate([np.concatenate([XX, XWX], axis=2), np.concatenate([XWX, XWWX], axis=2)], axis=1)
-    K = np.block([[M @ XWWX.sum(axis=0) @ M, -M], [-M, np.zeros((k, k))]])
+    k = Q.shape[1]
+    QQ, QWQ, QWWQ = (cluster_grams(Q, v, codes, G) for v in (None, w, w * w))
+    gram = np.concatenate([np.concatenate([QQ, QWQ], axis=2), np.concatenate([QWQ, QWWQ], axis=2)], axis=1)
+    K = np.block([[QWWQ.sum(axis=0), -np.eye(k)], [-np.eye(k), np.zeros((k, k))]])
+    Pe = np.concatenate([cluster_sums(Q, e, codes, G), cluster_sums(Q, w * e, codes, G)], axis=1)
+    length = np.sqrt(np.einsum("gii->gi", gram))
+    length = np.where(length > 0, length, 1.0)  # P's columns are brought to length one
+    gram = gram / (length[:, :, None] * length[:, None, :])
+    K = K * length[:, :, None] * length[:, None, :]
     size, V = np.linalg.eigh(gram)
     root = np.sqrt(np.where(size > size[:, -1:] * 1e-14, size, 0.0))[:, None, :] * V  # gram = root root'
-    length = np.linalg.norm(root, axis=1, keepdims=True)
-    whiten = V * np.divide(1, length, out=np.zeros_like(length), where=length > 0)
-    change, Q = np.linalg.eigh(np.swapaxes(root, 1, 2) @ K @ root)
-    T = whiten @ Q  # P T has orthonormal columns, or zero ones
-    factor = power_less_one(-change, -0.5) * -change
-    Pe = np.concatenate([cluster_sums(X, e, codes, G), cluster_sums(X, w * e, codes, G)], axis=1)
-    inner = factor * np.einsum("gij,gi->gj", T, Pe)
-    WX_P = gram[:, k:, :]
-    return np.asarray(Pe[:, k:] + np.einsum("gij,gj->gi", WX_P @ T, inner))
+    norm = np.linalg.norm(root, axis=1, keepdims=True)
+    whiten = V * np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
+    change, turn = np.linalg.eigh(np.swapaxes(root, 1, 2) @ K @ root)
+    T = whiten @ turn  # P T has orthonormal columns, or zero ones
+    inner = (power(1 + change, -0.5) - 1) * np.einsum("gij,gi->gj", T, Pe / length)
+    WQ_P = length[:, k:, None] * gram[:, k:, :]
+    return np.asarray(Pe[:, k:] + np.einsum("gij,gj->gi", WQ_P @ T, inner), dtype=np.float64)
 
 
-def weighted_cr3_scores(S: Array, U: Array, M: Array) -> Array:
-    """X_g'W_g (I - H_gg)^-1 e_g = (I - S_g M)^-1 U_g, with S_g = X_g'W_gX_g and U_g = X_g'W_ge_g."""
-    return np.asarray(np.linalg.solve(np.eye(len(M)) - S @ M, U[:, :, None])[:, :, 0], dtype=np.float64)
+def weighted_cr3_scores(S: Array, U: Array) -> Array:
+    """Q_g'W_g (I - H_gg)^-1 e_g = (I - S_g)^-1 U_g, with S_g = Q_g'W_gQ_g and U_g = Q_g'W_ge_g."""
+    return np.asarray(np.linalg.solve(np.eye(S.shape[1]) - S, U[:, :, None])[:, :, 0], dtype=np.float64)
 
 
 def cluster_scores(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
-    """The scores of each cluster, adjusted for CR2 and CR3, plain sums otherwise: (G, k)."""
-    X, w, M = fit.X_kept, fit.weights, fit.xtx_inverse
-    if type == "CR2" and w is not None:
-        return weighted_cr2_scores(fit, codes, G)
-    U = cluster_sums(X, fit.residuals if w is None else w * fit.residuals, codes, G)
+    """The scores v of each cluster, adjusted for CR2 and CR3, plain sums otherwise: (G, k)."""
+    w = fit.weights
+    e = fit.residuals if w is None else w * fit.residuals
     if type not in ("CR2", "CR3"):
-        return U
-    S = cluster_grams(X, w, codes, G)
+        return cluster_sums(fit.X_kept, e, codes, G) @ fit.root
+    Q = (fit.root.T @ fit.X_kept.T).T  # column by column in memory
+    if type == "CR2" and w is not None:
+        return weighted_cr2_scores(Q, w, fit.residuals, codes, G)
+    S, U = cluster_grams(Q, w, codes, G), cluster_sums(Q, e, codes, G)
     if w is not None:
-        return weighted_cr3_scores(S, U, M)
-    return adjusted_scores(S, U, M, -0.5 if type == "CR2" else -1.0)
+        return weighted_cr3_scores(S, U)
+    return adjusted_scores(S, U, -0.5 if type == "CR2" else -1.0)
 
 
-def meat_of_rows(fit: LeastSquares, type: str) -> Array:
-    """The meat with every row a cluster, as sandwich::vcovCL(multi0 = TRUE) has it: only CR2 and CR3 adjust it."""
-    n, k = len(fit.y), fit.rank
-    factor = {"CR2": hc2, "CR3": hc3}.get(type, hc0)(fit.hatvalues, n, k)
-    if type in ("CR2", "CR3"):
-        factor = factor * ((n - 1) / n)
-    return np.asarray((fit.scores * factor[:, None]).T @ fit.scores)
+def meat_of_rows(X: Array, e: Array, factor: Array | float, root: Array) -> Array:
+    """The sum of v v' of rows whose scores are e_i x_i, each times a factor."""
+    V = X @ root
+    V *= (np.sqrt(factor) * e)[:, None]
+    return outer_sum(V)
+
+
+def multi0_factor(type: str, h: Array, k: int) -> Array | float:
+    """How sandwich::vcovCL(multi0 = TRUE) adjusts rows that are clusters: only for CR2 and CR3."""
+    n = len(h)
+    return {"CR2": hc2, "CR3": hc3}[type](h, n, k) * ((n - 1) / n) if type in ("CR2", "CR3") else 1.0
+
+
+def sandwich(fit: LeastSquares, meat: Array) -> Array:
+    """R^-1 (meat) R^-T."""
+    return np.asarray(fit.root @ meat @ fit.root.T)
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -224,8 +235,7 @@ def vcov_hc(fit: LinearFit, type: HC = "HC3") -> pd.DataFrame:
     solution = fit.solution.positive
     factor = HC_FACTORS[type](solution.hatvalues, solution.nobs, solution.rank)
     e = solution.residuals if solution.weights is None else solution.weights * solution.residuals
-    meat = (solution.X_kept * (factor * e**2)[:, None]).T @ solution.X_kept
-    return frame_of(fit, solution.xtx_inverse @ meat @ solution.xtx_inverse)
+    return frame_of(fit, sandwich(solution, meat_of_rows(solution.X_kept, e, factor, solution.root)))
 
 
 def vcov_cluster(
@@ -249,7 +259,9 @@ def vcov_cluster(
     check_option("type", type, CR_FACTORS)
     check_option("small_sample", small_sample, ("component", "min"))
     solution = fit.solution.positive
-    dimensions = [cluster_codes(codes[fit.solution.used])[0] for codes in cluster_columns(fit, cluster).values()]
+    dimensions = list(cluster_columns(fit, cluster).values())
+    if solution is not fit.solution:
+        dimensions = [cluster_codes(codes[fit.solution.used])[0] for codes in dimensions]
     if any(codes.max() == 0 for codes in dimensions):
         raise DataError("one-cluster", "a cluster-robust covariance needs two clusters or more")
     parts = [part for r in range(1, len(dimensions) + 1) for part in combinations(dimensions, r)]
@@ -258,12 +270,14 @@ def vcov_cluster(
     for part in parts:
         sign = (-1) ** (len(part) + 1)
         if multi0 and len(part) == len(dimensions) > 1:
-            meat += sign * meat_of_rows(solution, type)
+            e = solution.residuals if solution.weights is None else solution.weights * solution.residuals
+            factor = multi0_factor(type, solution.hatvalues, fit.rank)
+            meat += sign * meat_of_rows(solution.X_kept, e, factor, solution.root)
             continue
         codes, G = intersection(part)
-        factor = CR_FACTORS[type](smallest if small_sample == "min" else G, len(codes), fit.rank)
-        meat += sign * factor * outer_sum(cluster_scores(solution, codes, G, type))
-    return frame_of(fit, solution.xtx_inverse @ meat @ solution.xtx_inverse)
+        times = CR_FACTORS[type](smallest if small_sample == "min" else G, len(codes), fit.rank)
+        meat += sign * times * outer_sum(cluster_scores(solution, codes, G, type))
+    return frame_of(fit, sandwich(solution, meat))
 
 
 def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"] = "huber") -> LinearFit:
@@ -276,17 +290,18 @@ def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"
     check_option("method", method, ("huber", "efron"))
     solution = fit.solution
     e = solution.residuals / (1 - solution.hatvalues) if method == "efron" else solution.residuals
-    n_clusters = None
+    n_clusters = label = None
     if cluster is None:
-        meat = (solution.X_kept * (e**2)[:, None]).T @ solution.X_kept
+        meat = meat_of_rows(solution.X_kept, e, 1.0, solution.root)
     else:
-        (codes,) = cluster_columns(fit, cluster).values()
-        n_clusters = len(np.unique(codes))
-        meat = outer_sum(cluster_sums(solution.X_kept, e, codes, int(codes.max()) + 1))
+        ((label, codes),) = cluster_columns(fit, cluster).items()
+        label = str(getattr(cluster, "name", None) or label)
+        n_clusters = int(codes.max()) + 1
+        meat = outer_sum(cluster_sums(solution.X_kept, e, codes, n_clusters) @ solution.root)
     if solution.weights is not None:
         meat *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
-    matrix = solution.xtx_inverse @ meat @ solution.xtx_inverse
-    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_residual, n_clusters))
+    matrix = sandwich(solution, meat)
+    return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_counted, n_clusters, label))
 
 
 def ml_sandwich(information: Any, scores: Any, cluster: Any = None) -> pd.DataFrame:

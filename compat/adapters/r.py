@@ -7,6 +7,7 @@ child does is in r_host and r/worker.R. Importing this needs no R: it is looked 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import os
 import re
@@ -21,7 +22,8 @@ from typing import Any, Literal
 from compat.cases import Case
 from compat.implementations import NotAvailable, Refused
 from compat.quantities import ESTIMATORS, of_estimator
-from compat.worker import Value, Worker, WorkerError, decode_quantities, encode_request
+from compat.worker import Value, Worker, WorkerError, decode_quantities, deparsed, encode_request
+from refimpl.errors import FormulaError
 
 R_FOLDER = Path(__file__).parents[1] / "r"
 ROOT = Path(__file__).parents[2]
@@ -90,6 +92,17 @@ def worker_sha256(estimator: str | None = None) -> str:
     return digest.hexdigest()
 
 
+def text_for_r(text: str) -> str:
+    """Return a formula as it goes to R: deparsed, or as written where our gate refuses it.
+
+    So R says itself what it thinks of the text: worker.R only parses it, and has a gate of its own.
+    """
+    try:
+        return deparsed(text)
+    except FormulaError:
+        return text
+
+
 class RRefused(Refused):
     """R answered with an error; `warnings` are what it had said before."""
 
@@ -115,6 +128,7 @@ class RImplementation:
         self.timeout = timeout
         self._command = list(command) if command else None
         self._worker: Worker | None = None
+        self._candidates: list[tuple[str, Worker]] = []
         self._stack: dict[str, Any] = {}
         atexit.register(self.close)
 
@@ -128,7 +142,7 @@ class RImplementation:
         `want` are the quantities to ask for, by default all that the estimator has; an empty one asks for what R has.
         """
         names = of_estimator(case.estimator) if want is None else want
-        found = self.ask(encode_request(case, list(names)))
+        found = self.ask(encode_request(case, list(names), text_for_r))
         if "error" not in found:
             return found
         kind, message = found["error"]["kind"], found["error"]["message"]
@@ -148,28 +162,41 @@ class RImplementation:
             self._worker = self._start()
         return {**self._stack, "r_code_sha256": worker_sha256(estimator), "host": self.hosted_by}
 
+    def prepare(self) -> None:
+        """Let R start up while something else is done. Says nothing where there is no R: the first request does."""
+        if self._worker is None and not self._candidates:
+            with contextlib.suppress(NotAvailable, WorkerError):
+                self._candidates = self._find_hosts()
+                self._candidates[0][1].start()
+
     def close(self) -> None:
         """End R."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
+        workers = [worker for _, worker in self._candidates] + ([self._worker] if self._worker else [])
+        self._candidates, self._worker = [], None
+        for worker in workers:
             worker.close()
 
-    def _start(self) -> Worker:
-        """Start the wanted host; with "auto" rpy2's, and Rscript's where rpy2 is not there or cannot load this R."""
+    def _find_hosts(self) -> list[tuple[str, Worker]]:
+        """The hosts to try, none started: with "auto" rpy2's where it is installed, then Rscript's."""
         if self._command is not None:
-            return self._try(Worker(self._command, self.timeout), "command")
+            return [("command", Worker(self._command, self.timeout))]
         home = r_home()
         env = host_environment(home)
-        hosts: list[Host] = [self.host] if self.host != "auto" else ["rpy2", "rscript"]
-        if self.host == "auto" and find_spec("rpy2") is None:
-            hosts = ["rscript"]
-        reason = ""
-        for host in hosts:
+        hosts: list[Host] = [self.host]
+        if self.host == "auto":
+            hosts = ["rpy2", "rscript"] if find_spec("rpy2") else ["rscript"]
+        return [(host, Worker(host_command(host, home), self.timeout, env)) for host in hosts]
+
+    def _start(self) -> Worker:
+        """Return the first host that answers; NotAvailable(reason) where none does."""
+        reasons = []
+        candidates, self._candidates = self._candidates or self._find_hosts(), []
+        for host, worker in candidates:
             try:
-                return self._try(Worker(host_command(host, home), self.timeout, env), host)
+                return self._try(worker, host)
             except WorkerError as error:
-                reason = str(error)
-        raise NotAvailable(f"no host can start the R in {home}: {reason}; `rcompat doctor` tells more")
+                reasons.append(f"{host}: {error}")
+        raise NotAvailable(f"R does not start ({'; '.join(reasons)}); `rcompat doctor` tells more")
 
     def _try(self, worker: Worker, host: str) -> Worker:
         found = worker.ask({"id": "versions", "estimator": "versions"})

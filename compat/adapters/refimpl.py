@@ -82,13 +82,21 @@ def _predicted(fit: Any, newdata: pd.DataFrame, level: float) -> Quantities:
 
 def _robcov(case: Case) -> Quantities:
     fit = refimpl.ols(case.formula, case.data, **_given(case, "weights"))
-    return _attributes(refimpl.robcov(fit, **_given(case, "cluster", "method")), "robcov")
+    cluster = _column_or_values(case.options.get("cluster"))
+    return _attributes(refimpl.robcov(fit, cluster, **_given(case, "method")), "robcov")
+
+
+def _column_or_values(cluster: Any) -> Any:
+    """A list in a case holds the clusters themselves; refimpl would take one of texts for names of columns."""
+    return pd.Series(cluster) if isinstance(cluster, list) else cluster
 
 
 def _tested(fit: Any, vcov: pd.DataFrame, case: Case) -> Quantities:
     tested = sandwich.with_vcov(fit, vcov, case.options["test"], case.options.get("df"))
     own = _attributes(tested, case.estimator, leave_out={"df", "n_clusters"})
-    return own | {"df": tested.df_test}
+    # As in R, the table of tests has the coefficients of the matrix: without the aliased ones.
+    table = {name: own[name].loc[vcov.index] for name in ("std_error", "statistic", "p_value")}
+    return own | table | {"vcov": vcov, "df": tested.df_test}
 
 
 def _vcov_hc(case: Case) -> Quantities:
@@ -98,8 +106,9 @@ def _vcov_hc(case: Case) -> Quantities:
 
 def _vcov_cluster(case: Case) -> Quantities:
     fit = refimpl.lm(case.formula, case.data, **_given(case, "weights"))
-    vcov = refimpl.vcov_cluster(fit, **_given(case, "cluster", "type", "small_sample", "multi0"))
-    codes = sandwich.cluster_columns(fit, case.options["cluster"])
+    cluster = [_column_or_values(one) for one in case.options["cluster"]]
+    vcov = refimpl.vcov_cluster(fit, cluster, **_given(case, "type", "small_sample", "multi0"))
+    codes = sandwich.cluster_columns(fit, cluster)
     counts = {name: len(np.unique(one)) for name, one in codes.items()}
     return _tested(fit, vcov, case) | {"n_clusters": counts}
 

@@ -3,7 +3,7 @@
 #   Rscript formula.R --freeze CASES OUT    the battery of a case file, frozen with its provenance
 # Doubles leave as %.17g text, never through a JSON writer. Nothing outside the allowlist is evaluated.
 
-suppressPackageStartupMessages({ library(jsonlite); library(splines) })
+suppressPackageStartupMessages({ library(jsonlite); library(splines); library(lme4) })
 invisible(Sys.setlocale("LC_COLLATE", "C"))
 options(warn = 1, stringsAsFactors = FALSE, contrasts = c("contr.treatment", "contr.poly"))
 
@@ -42,7 +42,8 @@ read_formula <- function(text, columns) {
 error_kind <- function(message) {
   patterns <- c(
     "contrasts can be applied only to factors with 2 or more levels" = "one-level-factor",
-    "object '.*' not found" = "unknown-column", "has new levels" = "unseen-level",
+    "object '.*' not found" = "unknown-column", "has new level" = "unseen-level", "variable lengths differ" = "cluster-length",
+    "0 .non-NA. cases" = "no-rows",
     "invalid model formula|invalid power|invalid term|^<text>|unexpected|parsing result|not a formula|zero-length variable" =
       "formula-syntax",
     "is not allowed" = "formula-forbidden", "contextstack overflow" = "formula-too-large")
@@ -95,6 +96,23 @@ new_answer <- function(job, terms, frame, X) {
   }, error = error_answer)
 }
 
+bars_answer <- function(job) {
+  data <- read_data(job$data)
+  formula <- read_formula(job$formula, names(data))
+  control <- lmerControl(check.rankX = "ignore", check.scaleX = "ignore")
+  parts <- lFormula(formula, data, control = control)
+  random <- parts$reTrms
+  Lambdat <- as(random$Lambdat, "dgTMatrix")
+  object(
+    deparse = strings(paste(deparse(formula, width.cutoff = 500L), collapse = " ")), n = as.character(nrow(parts$fr)),
+    names = strings(colnames(parts$X)), X = columns_of(parts$X), dropped = strings(names(attr(parts$fr, "na.action"))),
+    groups = strings(names(random$cnms)), cnms = array_of(vapply(random$cnms, strings, "")),
+    levels = array_of(vapply(random$flist[attr(random$flist, "assign")], function(f) strings(levels(f)), "")),
+    Gp = numbers(random$Gp), lower = numbers(random$lower), theta = numbers(random$theta), Lind = numbers(random$Lind),
+    lambda_row = numbers(Lambdat@j), lambda_column = numbers(Lambdat@i), rows = strings(rownames(random$Zt)),
+    Z = columns_of(t(as.matrix(random$Zt))), offset = plain_numbers(model.offset(parts$fr)))
+}
+
 error_answer <- function(e) {
   message <- conditionMessage(e)
   object(error = object(kind = strings1(error_kind(message)), message = strings1(message)))
@@ -102,7 +120,7 @@ error_answer <- function(e) {
 strings1 <- function(x) as.character(toJSON(x, auto_unbox = TRUE))
 
 answer <- function(job) {
-  suppressWarnings(tryCatch(if (identical(job$what, "bars")) bars_answer(job) else matrix_answer(job), error = error_answer))
+  suppressMessages(suppressWarnings(tryCatch(if (identical(job$what, "bars")) bars_answer(job) else matrix_answer(job), error = error_answer)))
 }
 
 serve <- function() {

@@ -20,8 +20,9 @@ if ! command -v dpkg-query >/dev/null 2>&1; then
     exit 1
 fi
 
+# make: building rpy2 asks `R CMD config`, which is a makefile. In ABI mode it needs no compiler and no headers.
 missing=""
-for package in r-base-core $(imports | tr '[:upper:]' '[:lower:]' | sed 's/^/r-cran-/'); do
+for package in r-base-core make $(imports | tr '[:upper:]' '[:lower:]' | sed 's/^/r-cran-/'); do
     version=$(installed_version "$package")
     if [ -n "$version" ]; then
         echo "$package $version is installed"

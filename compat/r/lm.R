@@ -1,4 +1,4 @@
-# Linear models: stats::lm, rms::ols and anova of nested linear models, each asked for its quantities by R's own extractors.
+# Linear models: stats::lm, rms::ols and anova of nested linear models, each asked by R's own extractors.
 # What R does not return for a fit is left out, never made up here. The protocol and the formula gate are in worker.R.
 
 #' The call as it is shown and run: names stand for the data, so a long vector never enters the call.
@@ -96,7 +96,8 @@ common_quantities <- function(fit, level) {
 
 lm_quantities <- function(fit, request) {
   shown <- summary(fit)
-  table <- function(column) function() all_labels(setNames(shown$coefficients[, column], rownames(shown$coefficients)), fit)
+  printed <- shown$coefficients
+  table <- function(column) function() all_labels(setNames(printed[, column], rownames(printed)), fit)
   f <- shown$fstatistic
   part <- function(i) function() if (!is.null(f)) unname(f[i])
   c(
@@ -124,11 +125,12 @@ predictions <- function(fit, request) {
   newdata <- frame(columns)
   level <- number_option(request, "level", 0.95)
   ask <- function(interval, column) function() {
-    predict(fit, newdata, interval = interval, level = level)[, column]
+    limits <- predict(fit, newdata, interval = interval, level = level)
+    setNames(limits[, column], rownames(limits))
   }
   list(
     predicted = function() predict(fit, newdata),
-    predicted_se = function() predict(fit, newdata, se.fit = TRUE)$se.fit,
+    predicted_se = function() setNames(predict(fit, newdata, se.fit = TRUE)$se.fit, row.names(newdata)),
     predicted_conf_low = ask("confidence", "lwr"), predicted_conf_high = ask("confidence", "upr"),
     predicted_pred_low = ask("prediction", "lwr"), predicted_pred_high = ask("prediction", "upr")
   )

@@ -66,7 +66,8 @@ register("vcov_hc", function(request) {
   model <- lm_model(request)
   type <- choice_option(request, "type", c("HC3", "HC0", "HC1", "HC2", "HC4", "HC4m", "HC5"))
   vcov <- sandwich::vcovHC(model$fit, type = type)
-  list(call = bquote(sandwich::vcovHC(.(model$call), type = .(type))), quantities = tested_quantities(model$fit, vcov, request))
+  call <- bquote(sandwich::vcovHC(.(model$call), type = .(type)))
+  list(call = call, quantities = tested_quantities(model$fit, vcov, request))
 }, packages = c("sandwich", "lmtest"))
 
 # ---- clustered covariance -----------------------------------------------------------------------------------------
@@ -84,7 +85,8 @@ by_club_sandwich <- function(model, clusters, type) {
   need("clubSandwich")
   if (length(clusters) != 1L) refuse("bad-option", "clubSandwich clusters in one way")
   vcov <- with_cluster_count(clubSandwich::vcovCR(model$fit, cluster = clusters[[1L]], type = type), model, clusters)
-  list(vcov = plain(vcov), call = bquote(clubSandwich::vcovCR(.(model$call), cluster = .(as.name(names(clusters))), type = .(type))))
+  column <- as.name(names(clusters))
+  list(vcov = plain(vcov), call = bquote(clubSandwich::vcovCR(.(model$call), cluster = .(column), type = .(type))))
 }
 
 by_sandwich <- function(model, clusters, type, request) {
@@ -95,16 +97,19 @@ by_sandwich <- function(model, clusters, type, request) {
   how <- sandwich_types[[if (smallest) "CR0" else type]]
   cluster <- as.data.frame(clusters, optional = TRUE)
   vcov <- with_cluster_count(
-    sandwich::vcovCL(model$fit, cluster = cluster, type = how$type, cadjust = how$cadjust, multi0 = multi0), model, clusters
+    sandwich::vcovCL(model$fit, cluster = cluster, type = how$type, cadjust = how$cadjust, multi0 = multi0),
+    model, clusters
   )
   columns <- as.call(c(quote(list), lapply(names(clusters), as.name)))
-  call <- bquote(sandwich::vcovCL(.(model$call), cluster = .(columns), type = .(how$type), cadjust = .(how$cadjust), multi0 = .(multi0)))
+  call <- bquote(sandwich::vcovCL(
+    .(model$call), cluster = .(columns), type = .(how$type), cadjust = .(how$cadjust), multi0 = .(multi0)
+  ))
   if (!smallest) return(list(vcov = vcov, call = call))
   scale <- smallest_factor(model$fit, clusters, type)
   list(vcov = vcov * scale, call = bquote(.(call) * .(scale)))
 }
 
-#' One factor for all components, from the dimension with the fewest clusters (Cameron, Gelbach & Miller 2011, section 2.3).
+#' One factor for all components, of the dimension with the fewest clusters (Cameron, Gelbach & Miller 2011, 2.3).
 smallest_factor <- function(fit, clusters, type) {
   g <- min(vapply(clusters, count_clusters, numeric(1), fit = fit))
   n <- nobs(fit)
@@ -130,7 +135,10 @@ register("vcov_cluster", function(request) {
   if (!length(clusters)) refuse("bad-option", "a clustered covariance needs a cluster")
   type <- choice_option(request, "type", cr_types)
   definer <- choice_option(request, "definer", c("clubSandwich", "sandwich"))
-  robust <- if (definer == "sandwich") by_sandwich(model, clusters, type, request) else by_club_sandwich(model, clusters, type)
+  robust <- switch(definer,
+    sandwich = by_sandwich(model, clusters, type, request),
+    clubSandwich = by_club_sandwich(model, clusters, type)
+  )
   quantities <- tested_quantities(model$fit, robust$vcov, request)
   quantities$n_clusters <- function() vapply(clusters, count_clusters, numeric(1), fit = model$fit)
   list(call = robust$call, quantities = quantities, packages = definer)
@@ -143,9 +151,9 @@ register("vcov_cluster", function(request) {
 register("ml_sandwich", function(request) {
   family <- choice_option(request, "family", c("gaussian", "binomial"))
   call <- model_call(quote(glm), request, family = as.name(family), start = quote(start), epsilon = 1e-14, maxit = 100)
-  fit <- with_numeric_response(request, run_call(call, request, start = doubles(option(request, "coef"))))
+  fit <- with_numeric_response(request, run_call(call, request, start = start_values(request)))
   clusters <- one_cluster(request)
-  robust <- if (length(clusters)) clustered_scores(fit, clusters) else list(vcov = sandwich::sandwich(fit), call = quote(sandwich::sandwich(fit)))
+  robust <- if (length(clusters)) clustered_scores(fit, clusters) else plain_scores(fit)
   robust$call[[2L]] <- shown_call(call, request)
   list(call = robust$call, quantities = list(
     coef = function() coef(fit), vcov = function() robust$vcov, std_error = function() sqrt(diag(robust$vcov)),
@@ -154,9 +162,17 @@ register("ml_sandwich", function(request) {
   ))
 }, packages = "sandwich")
 
+start_values <- function(request) {
+  given <- option(request, "coef")
+  if (is.null(given)) NULL else doubles(given)
+}
+
+plain_scores <- function(fit) list(vcov = sandwich::sandwich(fit), call = quote(sandwich::sandwich(fit)))
+
 clustered_scores <- function(fit, clusters) {
   vcov <- with_cluster_count(
     sandwich::vcovCL(fit, cluster = clusters[[1L]], type = "HC0", cadjust = FALSE), list(fit = fit), clusters
   )
-  list(vcov = vcov, call = bquote(sandwich::vcovCL(fit, cluster = .(as.name(names(clusters))), type = "HC0", cadjust = FALSE)))
+  column <- as.name(names(clusters))
+  list(vcov = vcov, call = bquote(sandwich::vcovCL(fit, cluster = .(column), type = "HC0", cadjust = FALSE)))
 }

@@ -9,7 +9,7 @@
 estimators <- new.env(parent = emptyenv())
 
 #' Make `fit(request)` the answer to requests for `name`. It returns list(call = , quantities = list of functions),
-#' and `packages` if it chose some itself; only the wanted functions are called, and one that returns NULL leaves its quantity out.
+#' and `packages` if it chose some itself. Only the wanted functions are called; NULL leaves a quantity out.
 register <- function(name, fit, packages = character()) {
   assign(name, list(fit = fit, packages = packages), envir = estimators)
 }
@@ -20,7 +20,7 @@ refuse <- function(kind, ...) {
   stop(structure(class = c("refusal", "error", "condition"), list(message = paste0(...), call = NULL, kind = kind)))
 }
 
-# R says in words what went wrong; the first pattern that fits gives the kind. Patterns are those of R >= 4.0, LANGUAGE=en.
+# R says in words what went wrong, in English as started here; the first pattern that fits gives the kind.
 message_kinds <- c(
   "^object '.*' not found$"                                     = "unknown-column",
   "0 \\(non-NA\\) cases"                                        = "no-rows",
@@ -51,7 +51,9 @@ error_kind <- function(condition) {
 
 #' A JSON array, parsed without simplification, as strings; null is NA.
 strings <- function(values) {
-  vapply(values, function(v) if (is.null(v)) NA_character_ else as.character(v), character(1), USE.NAMES = FALSE)
+  empty <- lengths(values) == 0L
+  if (any(empty)) values[empty] <- NA_character_
+  as.character(unlist(values, use.names = FALSE))
 }
 
 doubles <- function(values) {
@@ -134,36 +136,54 @@ data_column <- function(request, name) {
 # The sender has parsed the formula and sends a deparsed text; nothing here relies on that. A text is parsed, never run,
 # then every name is checked, and what is left is evaluated where only the allowed functions can be found.
 
-limits <- list(characters = 20000L, depth = 400L, calls = 5000L, terms = 5000, literal = 1000)
-sized <- c(":", "poly", "bs", "ns", "contr.treatment", "contr.sum", "contr.helmert", "contr.poly", "contr.SAS")
+limits <- list(characters = 20000L, depth = 100L, calls = 20000L, terms = 5000, literal = 1000)
+sized_functions <- c(
+  ":", "poly", "bs", "ns", "contr.treatment", "contr.sum", "contr.helmert", "contr.poly", "contr.SAS"
+)
 
 parse_formula <- function(text) {
   if (!is.character(text) || length(text) != 1L) refuse("formula-syntax", "a formula is one text")
   if (nchar(text, "bytes") > limits$characters) refuse("formula-too-large", "the formula has too many characters")
   tryCatch(str2lang(text), error = function(e) {
-    kind <- if (grepl("contextstack|nesting|too deeply|stack usage", conditionMessage(e))) "formula-too-large" else "formula-syntax"
-    refuse(kind, conditionMessage(e))
+    deep <- grepl("contextstack|nesting|too deeply|stack usage", conditionMessage(e))
+    refuse(if (deep) "formula-too-large" else "formula-syntax", conditionMessage(e))
   })
 }
 
-#' Walks a call; refuses a function that is not allowed or a name that is no column. Returns the number of calls seen.
-check_call <- function(e, columns, depth = 0L) {
+is_sum <- function(e) is.call(e) && length(e) == 3L && as.character(e[[1L]])[1] %in% c("+", "-")
+
+#' The operands of a chain of + and -, which nests as deep as it is long.
+summands <- function(e) {
+  found <- list()
+  while (is_sum(e)) {
+    found[[length(found) + 1L]] <- e[[3L]]
+    e <- e[[2L]]
+  }
+  c(found, e)
+}
+
+#' Refuses a function that is not allowed and a name that is no column. Returns the number of calls seen.
+#' `sized` says that the value of a number here decides how large something becomes.
+check_call <- function(e, columns, depth = 0L, sized = FALSE) {
   if (depth > limits$depth) refuse("formula-too-large", "the formula is nested too deeply")
   if (is.symbol(e)) return(check_symbol(as.character(e), columns))
-  if (!is.call(e)) return(check_literal(e))
+  if (!is.call(e)) return(check_literal(e, sized))
+  arguments <- if (is_sum(e)) summands(e) else check_function(e)
+  sized <- sized || as.character(e[[1L]]) %in% sized_functions
+  calls <- length(arguments)
+  for (argument in arguments) calls <- calls + check_call(argument, columns, depth + 1L, sized)
+  if (calls > limits$calls) refuse("formula-too-large", "the formula has too many parts")
+  calls
+}
+
+#' The arguments that are still to check.
+check_function <- function(e) {
   head <- e[[1L]]
   if (!is.symbol(head) || !as.character(head) %in% allowed) {
     forbid(substr(paste(deparse(head), collapse = " "), 1L, 80L))
   }
-  head <- as.character(head)
   for (i in seq_along(e)) if (is.symbol(e[[i]]) && !nzchar(as.character(e[[i]]))) forbid("an empty argument")
-  check_size(e, head)
-  calls <- 1L
-  for (argument in if (head == "C") check_contrast(e) else as.list(e)[-1L]) {
-    calls <- calls + check_call(argument, columns, depth + 1L)
-  }
-  if (calls > limits$calls) refuse("formula-too-large", "the formula has too many parts")
-  calls
+  if (identical(head, quote(C))) check_contrast(e) else as.list(e)[-1L]
 }
 
 forbid <- function(what) refuse("formula-forbidden", "not allowed in a formula: ", what)
@@ -173,7 +193,10 @@ check_symbol <- function(name, columns) {
   0L
 }
 
-check_literal <- function(value) {
+check_literal <- function(value, sized) {
+  if (sized && is.numeric(value) && !isTRUE(abs(value) <= limits$literal)) {
+    refuse("formula-too-large", "a number that sets a size is above ", limits$literal)
+  }
   if (is.null(value) || is.numeric(value) || is.logical(value) || is.character(value)) return(0L)
   forbid(paste("a literal of type", typeof(value)))
 }
@@ -183,6 +206,7 @@ check_literal <- function(value) {
 check_contrast <- function(e) {
   matched <- match.call(function(object, contr, how.many, ...) NULL, e)
   if (!is_contrast(matched$contr)) forbid("C() with a second argument that is no contrast")
+  for (number in as.list(matched$contr)[-1L]) check_literal(number_in(number), sized = TRUE)
   matched$contr <- NULL
   as.list(matched)[-1L]
 }
@@ -190,31 +214,25 @@ check_contrast <- function(e) {
 is_contrast <- function(e) {
   if (is.null(e)) return(TRUE)
   if (is.symbol(e) || is.character(e)) return(as.character(e) %in% contrasts_allowed)
-  is.call(e) && as.character(e[[1L]])[1] %in% c("c", contrasts_allowed) && all(vapply(as.list(e)[-1L], is_number, logical(1)))
+  if (!is.call(e) || !as.character(e[[1L]])[1] %in% c("c", contrasts_allowed)) return(FALSE)
+  all(vapply(as.list(e)[-1L], is_number, logical(1)))
 }
 
-is_number <- function(e) {
-  if (is.call(e) && length(e) == 2L && identical(e[[1L]], quote(`-`))) e <- e[[2L]]
-  is.numeric(e) || is.logical(e)
-}
+#' The number under a minus sign.
+number_in <- function(e) if (is.call(e) && length(e) == 2L && identical(e[[1L]], quote(`-`))) e[[2L]] else e
 
-check_size <- function(e, head) {
-  large <- function(a) is.numeric(a) && any(abs(a) > limits$literal | is.na(a))
-  nested <- function(a) if (is.call(a)) any(vapply(as.list(a)[-1L], nested, logical(1))) else large(a)
-  if (head %in% sized && nested(e)) {
-    refuse("formula-too-large", "a number in ", head, " is above ", limits$literal)
-  }
-}
+is_number <- function(e) is.numeric(number_in(e)) || is.logical(number_in(e))
 
 #' An upper bound on the number of terms, found without expanding them.
 count_terms <- function(e, n_columns) {
   if (identical(e, quote(.))) return(n_columns)
   if (!is.call(e) || length(e) < 2L) return(1)
+  if (is_sum(e)) return(sum(vapply(summands(e), count_terms, numeric(1), n_columns = n_columns)))
   parts <- lapply(as.list(e)[-1L], count_terms, n_columns = n_columns)
   a <- parts[[1L]]
   b <- if (length(parts) > 1L) parts[[2L]] else 0
   switch(as.character(e[[1L]]),
-    "+" = , "-" = , "~" = , "|" = , "||" = a + b,
+    "+" = , "-" = , "|" = , "||" = a + b,
     ":" = , "%in%" = a * b,
     "*" = , "/" = a + b + a * b,
     "^" = power_terms(a, e[[3L]]),
@@ -247,7 +265,8 @@ bare_environment <- function(splines) {
   env <- new.env(parent = emptyenv())
   home <- asNamespace(if (splines) "splines" else "stats")
   for (name in c(allowed, "list")) {
-    if (exists(name, envir = home, mode = "function")) assign(name, get(name, envir = home, mode = "function"), envir = env)
+    found <- get0(name, envir = home, mode = "function")
+    if (!is.null(found)) assign(name, found, envir = env)
   }
   env
 }
@@ -261,7 +280,10 @@ need <- function(packages) {
 }
 
 missing_package <- function(name) {
-  paste0("R has no package '", name, "': on Debian run compat/r/install-debian.sh, elsewhere install.packages(\"", name, "\") in R")
+  paste0(
+    "R has no package '", name, "': on Debian run compat/r/install-debian.sh, ",
+    "elsewhere install.packages(\"", name, "\") in R"
+  )
 }
 
 package_versions <- function(packages) {
@@ -331,7 +353,7 @@ answer_line <- function(line) {
       },
       message = function(m) invokeRestart("muffleMessage")
     ),
-    error = function(e) list(error = list(kind = jsonlite::unbox(error_kind(e)), message = jsonlite::unbox(conditionMessage(e))))
+    error = function(e) list(error = lapply(list(kind = error_kind(e), message = conditionMessage(e)), jsonlite::unbox))
   )
   id <- if (is.character(id)) jsonlite::unbox(id)
   as.character(jsonlite::toJSON(c(list(id = id), answer, list(warnings = warnings)), null = "null"))
@@ -361,7 +383,10 @@ start <- function(folder) {
   if (!requireNamespace("jsonlite", quietly = TRUE)) stop(missing_package("jsonlite"))
   Sys.setenv(LANGUAGE = "en")
   Sys.setlocale("LC_COLLATE", "C")
-  options(warn = 1, stringsAsFactors = FALSE, na.action = "na.omit", contrasts = c(unordered = "contr.treatment", ordered = "contr.poly"))
+  options(
+    warn = 1, stringsAsFactors = FALSE, na.action = "na.omit",
+    contrasts = c(unordered = "contr.treatment", ordered = "contr.poly")
+  )
   allowed <<- readLines(file.path(folder, "allowed.txt"))
   description <<- read.dcf(file.path(folder, "DESCRIPTION"))[1L, ]
   contrasts_allowed <<- grep("^contr\\.", allowed, value = TRUE)

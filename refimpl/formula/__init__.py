@@ -4,26 +4,39 @@
     frame = model_frame(f, data)                # variables evaluated, rows with missing values dropped and counted
     mm = model_matrix(frame)                    # mm.X, mm.names, mm.assign as R's model.matrix
     mm.for_newdata(newdata)                     # the same columns, for predictions
+    mixed = mixed_frame(parse("y ~ x + (x | g)"), data)   # lme4: mixed.fixed, mixed.random.Z, .theta_lower,
+    .lambda_pattern() first, second = parts_frame(parse("y ~ x | z"), data)  # plm: one frame a part, the same rows
 
 A formula is untrusted text: only allowed functions run, only columns of the data are symbols, and sizes are capped.
 """
 
+from .bars import Bar, MixedFrame, RandomEffects, RandomTerm, has_bars, mixed_frame, split_bars
 from .deparse import deparse, quote_name
 from .frame import ModelFrame, model_frame
 from .grammar import parse
 from .matrix import ModelMatrix, model_matrix
+from .parts import parts_frame, split_parts
 from .syntax import Formula
 from .terms import Terms, terms
 
 __all__ = [
+    "Bar",
     "Formula",
+    "MixedFrame",
     "ModelFrame",
     "ModelMatrix",
+    "RandomEffects",
+    "RandomTerm",
     "Terms",
     "deparse",
+    "has_bars",
+    "mixed_frame",
     "model_frame",
     "model_matrix",
     "parse",
+    "parts_frame",
     "quote_name",
+    "split_bars",
+    "split_parts",
     "terms",
 ]

@@ -1,6 +1,7 @@
 """R's text of a formula: `deparse` writes what R's own deparse writes, so that names agree to the letter.
 
-Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: deparse, as.character).
+Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: deparse,
+as.character).
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import re
 
 from .syntax import Call, Constant, Expression, Formula, Name, Number, Text, spine
 
-RESERVED = frozenset(
-    "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_character_ "
-    "NA_complex_ in ...".split()
-)
+RESERVED = frozenset([
+    "if", "else", "repeat", "while", "function", "for", "next", "break", "TRUE", "FALSE", "NULL", "Inf", "NaN",
+    "NA", "NA_integer_", "NA_real_", "NA_character_", "NA_complex_", "in", "...",
+])  # fmt: skip
 _SYNTACTIC = re.compile(r"(?:[^\W\d_]|\.(?![0-9]))[\w.]*\Z")
-_SPACED = frozenset(["~", "+", "-", "*", "<", ">", "<=", ">=", "==", "!=", "&", "&&", "|", "||", "%in%"])
-_TIGHT = frozenset(["/", "^", ":", "%%", "%/%"])
-BINARY = _SPACED | _TIGHT
+SPACED = frozenset(["~", "+", "-", "*", "<", ">", "<=", ">=", "==", "!=", "&", "&&", "|", "||", "%in%"])
+TIGHT = frozenset(["/", "^", ":", "%%", "%/%"])
+BINARY = SPACED | TIGHT
 _ESCAPES = {
     "\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f",
     "\v": "\\v", "\0": "\\0",
@@ -52,12 +53,16 @@ def _escape(text: str, quote: str) -> str:
             out.append(character)
         else:
             point = ord(character)
-            out.append(f"\\{point:03o}" if point < 0x80 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}")
+            out.append(
+                f"\\{point:03o}" if point < 0x80 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+            )
     return "".join(out)
 
 
 def format_double(value: float) -> str:
-    """A double as as.character and deparse of R 4.2 write it: at most 15 significant digits, the shorter notation, ties fixed."""
+    """A double as as.character and deparse of R 4.2 write it: at most 15 significant digits, the shorter notation,
+    ties fixed.
+    """
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -82,36 +87,42 @@ def format_integer(value: float) -> str:
     return str(int(value))
 
 
-def deparse(node: Expression | Formula) -> str:
-    """R's text of an expression or a formula (deparse, R 4.2, without line breaks)."""
+def deparse(node: Expression | Formula, suffix: str = "L") -> str:
+    """R's text of an expression or a formula (deparse, R 4.2, without line breaks).
+
+    `suffix`: what marks an integer; R leaves it out of term labels and column names.
+    """
     if isinstance(node, Formula):
         return node.text
     if isinstance(node, Name):
         return quote_name(node.name)
     if isinstance(node, Number):
-        return format_integer(node.value) + "L" if node.integer else format_double(node.value)
+        return format_integer(node.value) + suffix if node.integer else format_double(node.value)
     if isinstance(node, Text):
         return quote_text(node.value)
     if isinstance(node, Constant):
         return node.name
-    return _deparse_call(node)
+    return _deparse_call(node, suffix)
 
 
-def _deparse_call(call: Call) -> str:
+def _deparse_call(call: Call, suffix: str) -> str:
     operator, arguments = call.function, call.arguments
     if operator == "(":
-        return f"({deparse(arguments[0])})"
+        return f"({deparse(arguments[0], suffix)})"
     if operator in BINARY and len(arguments) == 2:
         first, calls = spine(call, tuple(BINARY))
-        pieces = [deparse(first)]
+        pieces = [deparse(first, suffix)]
         for inner in calls:
-            pieces.append(f" {inner.function} " if inner.function in _SPACED else inner.function)
-            pieces.append(deparse(inner.arguments[1]))
+            pieces.append(f" {inner.function} " if inner.function in SPACED else inner.function)
+            pieces.append(deparse(inner.arguments[1], suffix))
         return "".join(pieces)
     if operator in ("+", "-", "!") and len(arguments) == 1:
-        return operator + deparse(arguments[0])
+        return operator + deparse(arguments[0], suffix)
     names = call.names or (None,) * len(arguments)
-    inside = (deparse(a) if n is None else f"{quote_name(n)} = {deparse(a)}" for n, a in zip(names, arguments, strict=True))
+    inside = (
+        deparse(a, suffix) if n is None else f"{quote_name(n)} = {deparse(a, suffix)}"
+        for n, a in zip(names, arguments, strict=True)
+    )
     return f"{operator}({', '.join(inside)})"
 
 

@@ -1,20 +1,23 @@
-"""Evaluates one variable of a formula on the data: symbols are columns, calls go to the allowed functions. There is no eval.
+"""Evaluates one variable of a formula on the data: symbols are columns, calls go to the allowed functions. There is
+no eval.
 
 A call that must repeat itself on new data (poly, bs, ns, scale) leaves its `basis` on the value; see `frame`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..errors import DataError, FormulaError
 from . import operators
-from .functions import FUNCTIONS, Arguments
-from .syntax import Call, Constant, Expression, Name, Number, Text
+from .arguments import Arguments
+from .functions import FUNCTIONS
+from .syntax import Call, Constant, Expression, Name, Number, Text, spine
 from .values import Levels, Numeric, Value, from_column
 
 _CONSTANTS = {
@@ -29,16 +32,31 @@ _LOGIC = frozenset(["&", "&&", "|", "||"])
 _COMPARISONS = frozenset(["==", "!=", "<", ">", "<=", ">="])
 
 
-class Evaluator:
-    """Evaluates expressions on one data set, reading each column once.
+def column_reader(data: Any) -> Callable[[str], Any]:
+    """How a column is taken from the data; raises KeyError where there is none."""
+    if not isinstance(data, pd.DataFrame):
+        return lambda name: data[name]
+    columns = data.columns
+    arrays = getattr(data, "_get_column_array", None)  # what a column is made of, without a Series around it
 
-    `data` is a DataFrame or a mapping of columns; `columns` their names; `source` the formula's text, for errors; `bases`
-    what top-level stateful calls remembered, by R's text of the call, when the data is new data.
+    def read(name: str) -> Any:
+        place = columns.get_loc(name)
+        if not isinstance(place, int):
+            raise DataError("r-error", f"the data has the column '{name}' more than once")
+        return data.iloc[:, place] if arrays is None else arrays(place)
+
+    return read
+
+
+class Evaluator:
+    """Evaluates expressions on one data set of n rows, reading each column once.
+
+    `data` is a DataFrame or a mapping of columns; `source` the formula's text, for errors; `read` the columns read.
     """
 
-    def __init__(self, data: Any, columns: Mapping[str, Any] | Any, n: int, source: str) -> None:
+    def __init__(self, data: Any, n: int, source: str) -> None:
         self.data = data
-        self.columns = columns
+        self.reader = column_reader(data)
         self.n = n
         self.source = source
         self.read: dict[str, Value] = {}
@@ -47,15 +65,19 @@ class Evaluator:
         """A column of the data."""
         value = self.read.get(node.name)
         if value is None:
-            if node.name not in self.columns:
-                raise self.unknown(node)
-            value = self.read[node.name] = from_column(self.data[node.name], node.name)
+            try:
+                column = self.reader(node.name)
+            except KeyError:
+                raise self.unknown(node) from None
+            value = self.read[node.name] = from_column(column, node.name)
             if len(value) != self.n:
-                raise DataError("r-error", f"variable lengths differ: column '{node.name}' has {len(value)} values, not {self.n}")
+                message = f"variable lengths differ: column '{node.name}' has {len(value)} values, not {self.n}"
+                raise DataError("cluster-length", message)
         return value
 
     def unknown(self, node: Name) -> FormulaError:
-        close = get_close_matches(node.name, [str(c) for c in self.columns], n=1)
+        """The error for a symbol that is no column, with the nearest name."""
+        close = get_close_matches(node.name, [str(column) for column in self.data], n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         if node.name in ("T", "F", "pi"):
             hint = "; write TRUE, FALSE or the number itself"
@@ -76,16 +98,17 @@ class Evaluator:
         try:
             return self.call(node, basis)
         except DataError as error:
-            if isinstance(error, FormulaError) or error.kind != "r-error":
-                raise
-            raise FormulaError("r-error", str(error), self.source, node.position) from None
+            raise FormulaError(error.kind, str(error), self.source, node.position) from None
 
     def call(self, node: Call, basis: Any) -> Value:
+        """The value of an operator or of an allowed function."""
         name, arguments = node.function, node.arguments
         if name == "(":
             return self.value(arguments[0])
         if name in FUNCTIONS:
             return FUNCTIONS[name](Arguments(node, self, basis))
+        if name in ("+", "-") and len(arguments) == 2:
+            return self._sum(node)
         values = [self.value(argument) for argument in arguments]
         if len(values) == 1:
             return operators.negate(values[0]) if name == "!" else operators.sign_of(name, values[0])
@@ -99,8 +122,16 @@ class Evaluator:
             return _colon(*values)
         raise FormulaError("formula-forbidden", f"'{name}' cannot be used here", self.source, node.position)
 
+    def _sum(self, node: Call) -> Value:
+        """`a + b - c ...`, from the left and without recursion, since it may be long."""
+        first, calls = spine(node, ("+", "-"))
+        result = self.value(first)
+        for call in calls:
+            result = operators.arithmetic(call.function, result, self.value(call.arguments[1]))
+        return result
 
-MAX_RANGE = 100_000
+
+MAX_RANGE = 10_000
 
 
 def _colon(first: Value, last: Value) -> Value:
@@ -111,7 +142,7 @@ def _colon(first: Value, last: Value) -> Value:
         raise operators.refuse("':' inside a call needs two single numbers")
     start, stop = float(first.values[0]), float(last.values[0])
     if abs(stop - start) > MAX_RANGE:
-        raise operators.refuse(f"a range of more than {MAX_RANGE} numbers")
+        raise DataError("formula-too-large", f"a range of more than {MAX_RANGE} numbers")
     count = int(abs(stop - start) + 1e-10) + 1
-    values = start + (1.0 if stop >= start else -1.0) * np.arange(count)
+    values = start + (1.0 if stop >= start else -1.0) * np.arange(float(count))
     return Numeric(values, "integer" if start == int(start) else "double")

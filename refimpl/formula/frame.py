@@ -1,6 +1,7 @@
 """R's model frame: the variables of a formula evaluated on the data, rows with missing values dropped and counted.
 
-Every variable that the formula mentions decides which rows stay, a deleted term's too, as in R. Columns of the design are in `matrix`.
+Every variable that the formula mentions decides which rows stay, a deleted term's too, as in R. Columns of the design
+are in `matrix`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from .deparse import quote_name
 from .evaluate import Evaluator
 from .syntax import Formula, Name
 from .terms import Terms, terms
 from .values import Floats, Levels, Numeric, Value, from_column
 
+MAX_COLUMNS = 10_000  # of the variables together, and of a design matrix
 NA_ACTIONS = ("omit", "exclude", "fail")
 
 
@@ -28,8 +31,8 @@ NA_ACTIONS = ("omit", "exclude", "fail")
 class ModelFrame:
     """The evaluated variables of a formula on N rows of data, n of which were kept.
 
-    `values` one a variable of `terms`, n rows each, unused levels dropped; `kept` (N,) bool; `extra` what was carried along
-    (weights, clusters), n rows each; `index` the data's own row labels, N of them.
+    `values` one a variable of `terms`, n rows each, unused levels dropped; `kept` (N,) bool; `extra` what was carried
+    along (weights, clusters), n rows each; `index` the data's own row labels, N of them.
     """
 
     terms: Terms
@@ -61,18 +64,20 @@ class ModelFrame:
 
     @cached_property
     def response(self) -> Floats | None:
-        """The response, (n,) float64; None for a one-sided formula. Raises DataError where it is not numeric or not finite."""
+        """The response, (n,) float64; None for a one-sided formula. Raises DataError where it is not numeric or not
+        finite.
+        """
         if self.terms.response is None:
             return None
         value = self.values[0]
         if isinstance(value, Levels):
             kind = "strings" if value.kind == "character" else "a factor"
             raise DataError("non-numeric-response", f"the response '{self.terms.names[0]}' is {kind}, not numeric")
-        if value.values.ndim != 1:
+        if value.values.size != len(value.values):
             raise DataError("non-numeric-response", f"the response '{self.terms.names[0]}' is a matrix, not one column")
         if not is_finite(value.values):
             raise DataError("infinite-values", f"NA/NaN/Inf in 'y': the response '{self.terms.names[0]}' is not finite")
-        return value.values
+        return value.values.reshape(self.n)
 
     @cached_property
     def offset(self) -> Floats | None:
@@ -115,41 +120,65 @@ def column_names(data: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in (data.columns if isinstance(data, pd.DataFrame) else data))
 
 
-def _row_count(data: Any, spec: Terms) -> int | None:
+def row_count(data: Any) -> int:
+    """How many rows the data has: those of its first column."""
     if isinstance(data, pd.DataFrame):
         return len(data)
-    first = next((data[name] for name in data), None) if len(data) else None
-    return None if first is None else len(first)
+    return len(next(iter(data.values()), ()))
 
 
-def evaluate_variables(spec: Terms, data: Any, n: int, skip_response: bool = False, bases: Sequence[Any] = ()) -> list[Value]:
-    """Every variable of the terms on the data, n rows each; `bases` what stateful variables remember. Raises as R refuses."""
-    evaluator = Evaluator(data, data.columns if isinstance(data, pd.DataFrame) else data, n, spec.formula.source)
+def evaluate_variables(
+    spec: Terms, data: Any, n: int, skip_response: bool = False, bases: Sequence[Any] = ()
+) -> list[Value]:
+    """Every variable of the terms on the data, n rows each; `bases` what stateful variables remember. Raises as R
+    refuses.
+    """
+    evaluator = Evaluator(data, n, spec.formula.source)
     values: list[Value] = []
+    width = 0
     for i, node in enumerate(spec.variables):
         if skip_response and i == spec.response:
             values.append(Numeric(np.empty(0)))
             continue
         value = evaluator.column(node) if isinstance(node, Name) else evaluator.value(node, bases[i] if bases else None)
         if len(value) != n:
-            raise DataError("r-error", f"variable lengths differ: '{spec.names[i]}' has {len(value)} values, the data {n} rows")
-        values.append(value)
+            raise _lengths_differ(spec.names[i], len(value), n)
+        width += value.values.shape[1] if isinstance(value, Numeric) and value.values.ndim == 2 else 1
+        if width > MAX_COLUMNS:
+            raise DataError("formula-too-large", f"more than {MAX_COLUMNS} columns of variables")
+        values.append(_one_column(value, spec.names[i]))
     return values
 
 
-def _carried(extra: Mapping[str, Any] | None, data: Any, keep: Sequence[str], n: int) -> tuple[dict[str, Value], dict[str, Value]]:
+def _lengths_differ(name: str, found: int, n: int) -> DataError:
+    return DataError("cluster-length", f"variable lengths differ: '{name}' has {found} values, the data {n} rows")
+
+
+def _one_column(value: Value, name: str) -> Value:
+    """A logical matrix of one column is a logical; R takes no wider one."""
+    if isinstance(value, Levels) or value.kind != "logical" or value.values.ndim == 1:
+        return value
+    if value.values.shape[1] != 1:
+        raise DataError("r-error", f"'{name}' is a logical matrix of {value.values.shape[1]} columns")
+    return Numeric(value.values[:, 0], "logical")
+
+
+def _carried(
+    extra: Mapping[str, Any] | None, data: Any, keep: Sequence[str], n: int
+) -> tuple[dict[str, Value], dict[str, Value]]:
     deciding = {name: from_column(values, name) for name, values in (extra or {}).items() if values is not None}
     following = {name: from_column(data[name], name) for name in keep}
     for name, value in (*deciding.items(), *following.items()):
         if len(value) != n:
-            raise DataError("r-error", f"variable lengths differ: '{name}' has {len(value)} values, the data {n} rows")
+            raise _lengths_differ(name, len(value), n)
     return deciding, following
 
 
 def _plain(value: Value) -> Any:
     if isinstance(value, Numeric):
         return value.values
-    return pd.Categorical.from_codes(value.codes, categories=list(value.levels), ordered=value.kind == "ordered")
+    kind = pd.CategoricalDtype(list(value.levels), ordered=value.kind == "ordered")
+    return pd.Categorical.from_codes(value.codes.astype(np.intp), dtype=kind)
 
 
 def model_frame(
@@ -161,17 +190,17 @@ def model_frame(
 ) -> ModelFrame:
     """Evaluate a formula on data and drop the rows with missing values.
 
-    `data`: a DataFrame or a mapping of equally long columns. `extra`: further columns by name (weights) whose missing values
-    drop rows too. `keep`: columns of the data carried along, which drop nothing. Both end up in `.extra`, n rows each.
-    `na_action`: omit, exclude (the same frame) or fail. Raises FormulaError (`unknown-column`, `r-error` with the place) and
-    DataError. Source: R 4.2 model.frame with na.omit and drop.unused.levels = TRUE.
+    `data`: a DataFrame or a mapping of equally long columns. `extra`: further columns by name (weights) whose missing
+    values drop rows too. `keep`: columns of the data carried along, which drop nothing. Both end up in `.extra`, n
+    rows each. `na_action`: omit, exclude (the same frame) or fail. Raises FormulaError (`unknown-column`, `r-error`
+    with the place) and DataError. Source: R 4.2 model.frame with na.omit and drop.unused.levels = TRUE.
     """
     if na_action not in NA_ACTIONS:
         raise DataError("bad-option", f"na_action '{na_action}'; one of {', '.join(NA_ACTIONS)}")
     frame_data = isinstance(data, pd.DataFrame)
     dotted = "." in formula.text
     spec = terms(formula, column_names(data) if dotted else None)
-    n = _row_count(data, spec) or 0
+    n = row_count(data)
     values = evaluate_variables(spec, data, n)
     deciding, following = _carried(extra, data, keep, n) if extra or keep else ({}, {})
     kept = np.ones(n, dtype=bool)
@@ -187,11 +216,16 @@ def model_frame(
         deciding = {name: value.take(kept) for name, value in deciding.items()}
         following = {name: value.take(kept) for name, value in following.items()}
     values = [value.without_unused() if isinstance(value, Levels) else value for value in values]
-    carried = {name: _plain(value) for name, value in {**deciding, **following}.items()} if deciding or following else {}
+    carried = {name: _plain(value) for name, value in {**deciding, **following}.items()}
     index = data.index if frame_data else pd.RangeIndex(1, n + 1)
     return ModelFrame(spec, tuple(values), carried, kept, index, n_kept)
 
 
-def with_values(frame: ModelFrame, values: Sequence[Value]) -> ModelFrame:
-    """The same frame with other values of its variables."""
-    return replace(frame, values=tuple(values))
+def sub_frame(frame: ModelFrame, formula: Formula, columns: tuple[str, ...] | None = None) -> ModelFrame:
+    """The same rows for a part of the formula, whose variables are all in the frame; `columns` is what `.` stands
+    for.
+    """
+    spec = terms(formula, columns)
+    place = {quote_name(name): i for i, name in enumerate(frame.terms.names)}
+    place |= {label: i for i, label in enumerate(frame.terms.labels_of)}
+    return replace(frame, terms=spec, values=tuple(frame.values[place[label]] for label in spec.labels_of))

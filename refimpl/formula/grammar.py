@@ -1,4 +1,5 @@
-"""Reads R's formula text into the nodes of `syntax`: the whole grammar of a formula, an allowlist of functions, caps. Nothing is evaluated.
+"""Reads R's formula text into the nodes of `syntax`: the whole grammar of a formula, an allowlist of functions, caps.
+Nothing is evaluated.
 
 Every rule, with an example (loosest binding first, as in R's ?Syntax):
 
@@ -38,13 +39,19 @@ MAX_LENGTH = 20_000  # characters of a formula
 MAX_DEPTH = 50  # nested parentheses and calls: R's own parser stops at 50
 MAX_VARIABLE_LENGTH = 500  # R breaks the text of a longer variable into lines
 
-MATH = frozenset("log log2 log10 log1p exp expm1 sqrt abs round floor ceiling sin cos tan sign".split())
-FACTORS = frozenset("factor as.factor ordered relevel interaction cut C".split())
-STATEFUL = frozenset("scale poly bs ns".split())
-CONTRASTS = frozenset("contr.treatment contr.sum contr.helmert contr.poly contr.SAS".split())
-CONVERSIONS = frozenset("as.numeric as.character ifelse is.na c I offset".split())
+MATH = frozenset([
+    "log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "round", "floor", "ceiling", "sin", "cos",
+    "tan", "sign",
+])  # fmt: skip
+FACTORS = frozenset(["factor", "as.factor", "ordered", "relevel", "interaction", "cut", "C"])
+STATEFUL = frozenset(["scale", "poly", "bs", "ns"])
+CONTRASTS = frozenset(["contr.treatment", "contr.sum", "contr.helmert", "contr.poly", "contr.SAS"])
+CONVERSIONS = frozenset(["as.numeric", "as.character", "ifelse", "is.na", "c", "I", "offset"])
 FUNCTIONS = MATH | FACTORS | STATEFUL | CONTRASTS | CONVERSIONS
-OPERATORS = frozenset("~ | || & && ! == != < > <= >= + - * / %in% %% %/% : ^ (".split())
+OPERATORS = frozenset([
+    "~", "|", "||", "&", "&&", "!", "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%in%", "%%", "%/%",
+    ":", "^", "(",
+])  # fmt: skip
 
 _BINDING = {  # left binding power of a binary operator
     "~": 20, "|": 30, "||": 30, "&": 40, "&&": 40, "==": 60, "!=": 60, "<": 60, ">": 60, "<=": 60, ">=": 60,
@@ -103,7 +110,7 @@ class _Parser:
     def expression(self, binding: int) -> Expression:
         """An expression whose operators bind tighter than `binding`."""
         self.depth += 1
-        if self.depth > 4 * MAX_DEPTH:
+        if self.depth > 2 * MAX_DEPTH:
             raise self.fail("operators nested too deep", self.peek(), "formula-too-large")
         self.skip_breaks()
         left = self.operand()
@@ -209,30 +216,37 @@ class _Parser:
         return None
 
 
-def _refuse_inner_tildes(expression: Expression, source: str) -> None:
-    pending = [expression]
+def _check_tree(expression: Expression, source: str) -> None:
+    """One `~`, and no tree too deep to walk; a sum may be as long as it likes, for nothing recurses along it."""
+    pending = [(expression, 0)]
     while pending:
-        node = pending.pop()
-        if isinstance(node, Call):
-            if node.function == "~":
-                raise FormulaError("formula-syntax", "a formula has one '~'", source, node.position)
-            pending.extend(node.arguments)
+        node, depth = pending.pop()
+        if not isinstance(node, Call):
+            continue
+        if node.function == "~":
+            raise FormulaError("formula-syntax", "a formula has one '~'", source, node.position)
+        if depth > 2 * MAX_DEPTH:
+            raise FormulaError("formula-too-large", "operators nested too deep", source, node.position)
+        long = node.function in ("+", "-") and len(node.arguments) == 2
+        pending.extend((a, depth if long and i == 0 else depth + 1) for i, a in enumerate(node.arguments))
 
 
 def _check_left(left: Expression, source: str) -> None:
     if isinstance(left, Text | Constant | Number):
         raise FormulaError("formula-syntax", "the response must be a variable", source, left.position)
     if len(deparse(left)) > MAX_VARIABLE_LENGTH:
-        raise FormulaError("formula-too-large", f"the response is longer than {MAX_VARIABLE_LENGTH} characters", source, 0)
+        raise FormulaError(
+            "formula-too-large", f"the response is longer than {MAX_VARIABLE_LENGTH} characters", source, 0
+        )
 
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Formula:
     """Read the text of an R formula.
 
-    Nothing is run and no data is needed. Raises FormulaError with line, column and caret: `formula-syntax` where R's parser
-    or terms() refuses too, `formula-forbidden` for R that a formula may not hold here, `formula-too-large` beyond the caps.
-    Source: R 4.2 ?formula, ?Syntax, ?NumericConstants, ?Quotes.
+    Nothing is run and no data is needed. Raises FormulaError with line, column and caret: `formula-syntax` where R's
+    parser or terms() refuses too, `formula-forbidden` for R that a formula may not hold here, `formula-too-large`
+    beyond the caps. Source: R 4.2 ?formula, ?Syntax, ?NumericConstants, ?Quotes.
     """
     if not isinstance(text, str):
         raise FormulaError("formula-syntax", f"a formula is a string, not {type(text).__name__}")
@@ -242,7 +256,7 @@ def parse(text: str) -> Formula:
     if not (isinstance(root, Call) and root.function == "~"):
         raise FormulaError("formula-syntax", "a formula needs a '~', as in y ~ x", text, 0)
     for side in root.arguments:
-        _refuse_inner_tildes(side, text)
+        _check_tree(side, text)
     left = root.arguments[0] if len(root.arguments) == 2 else None
     right = root.arguments[-1]
     if left is not None:

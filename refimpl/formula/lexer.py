@@ -1,4 +1,6 @@
-"""Cuts formula text into tokens, as R's scanner does. Characters that R allows elsewhere but no formula needs are refused by name here."""
+"""Cuts formula text into tokens, as R's scanner does. Characters that R allows elsewhere but no formula needs are
+refused by name here.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +14,24 @@ _TOKEN = re.compile(
     r"""
     (?P<space>[ \t\f\u00a0\u2000-\u200a\u3000]+|\r(?=\n)|\#[^\n]*)
   | (?P<newline>\n)
-  | (?P<number>(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?(?:[pP][+-]?[0-9]+)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)L?)
-  | (?P<string>"(?:[^"\\\0]|\\[^\0])*"|'(?:[^'\\\0]|\\[^\0])*')
-  | (?P<backtick>`(?:[^`\\\0]|\\[^\0])+`)
-  | (?P<name>(?:[^\W\d_]|\.(?![0-9]))[\w.]*)
-  | (?P<forbidden><<-|->>|->|<-|:::|::|:=|\|>|\[|\]|\{|\}|\$|@|\?|\\|%[^%\n]*%(?<!%in%)(?<!%%)(?<!%/%))
-  | (?P<operator>%in%|%/%|%%|\*\*|<=|>=|==|!=|&&|\|\||[-+*/^:~()<>!&|])
-  | (?P<comma>,)
+  |
+  (?P<number>(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?(?:[pP][+-]?[0-9]+)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)L?)
+  | (?P<string>"(?:[^"\\\0]|\\[^\0])*"|'(?:[^'\\\0]|\\[^\0])*') | (?P<backtick>`(?:[^`\\\0]|\\[^\0])+`) |
+  (?P<name>(?:[^\W\d_]|\.(?![0-9]))[\w.]*) |
+  (?P<forbidden><<-|->>|->|<-|:::|::|:=|\|>|\[|\]|\{|\}|\$|@|\?|\\|%[^%\n]*%(?<!%in%)(?<!%%)(?<!%/%)) |
+  (?P<operator>%in%|%/%|%%|\*\*|<=|>=|==|!=|&&|\|\||[-+*/^:~()<>!&|]) | (?P<comma>,)
   | (?P<equals>=)
   | (?P<semicolon>;)
     """,
     re.VERBOSE,
 )
 _BAD_NUMBER = re.compile(r"[A-Za-z0-9_.]")
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u\{?([0-9a-fA-F]{1,4})\}?|U\{?([0-9a-fA-F]{1,8})\}?|([0-7]{1,3})|(.))", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:x([0-9a-fA-F]{1,2})|u\{?([0-9a-fA-F]{1,4})\}?|U\{?([0-9a-fA-F]{1,8})\}?|([0-7]{1,3})|(.))", re.DOTALL
+)
 _SIMPLE = {
-    "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\", "'": "'", '"': '"', "`": "`",
-    " ": " ", "\n": "\n",
+    "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\",
+    "'": "'", '"': '"', "`": "`", " ": " ", "\n": "\n",
 }  # fmt: skip
 _NOT_A_TERM = RESERVED - {"TRUE", "FALSE", "NULL", "NA", "NaN", "Inf"}
 
@@ -48,7 +51,9 @@ class Token:
 
 
 def tokenize(source: str) -> list[Token]:
-    """The tokens of a formula, line breaks included, one `end` last. Raises FormulaError at the first character that cannot be read."""
+    """The tokens of a formula, line breaks included, one `end` last. Raises FormulaError at the first character that
+    cannot be read.
+    """
     tokens: list[Token] = []
     at = 0
     while at < len(source):

@@ -1,35 +1,40 @@
 """R's model matrix: factors coded, columns made and named as R names them, and made again from new data.
 
-The terms decide which factor enters by contrasts and which by all its levels; without an intercept the first factor met does.
-Source: R 4.2 ?model.matrix; Chambers & Hastie (1992), sections 2.3.2 and 2.4.1.
+The terms decide which factor enters by contrasts and which by all its levels; without an intercept the first factor
+met does. Source: R 4.2 ?model.matrix; Chambers & Hastie (1992), sections 2.3.2 and 2.4.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ..errors import DataError
 from .contrasts import Contrast, contrast_named, indicators
-from .frame import ModelFrame, evaluate_variables, is_finite, offset_values
+from .frame import MAX_COLUMNS, ModelFrame, evaluate_variables, is_finite, offset_values, row_count
 from .terms import Terms
 from .values import Floats, Levels, Numeric, Value
 
-MAX_COLUMNS = 20_000
 DEFAULT_CONTRASTS = ("contr.treatment", "contr.poly")
 Part = tuple[str, str | None]
+Column = npt.NDArray[np.float64] | npt.NDArray[np.bool_]
 _LOGICAL_LEVELS = ("FALSE", "TRUE")
+
+
+Coding = tuple[tuple[tuple[int, int], ...], ...]
 
 
 @dataclass(frozen=True)
 class Design:
-    """How columns are made: per variable of the terms its `kind`, `levels` (None for numbers), `contrast`, `basis`; coding per term."""
+    """How columns are made: per variable of the terms its `kind`, `levels` (None for numbers), `contrast`, `suffixes`
+    of its columns if it is a matrix, `basis`; per term its `coding`, pairs of variable and code.
+    """
 
     terms: Terms
     kinds: tuple[str, ...]
@@ -37,16 +42,26 @@ class Design:
     contrasts: tuple[Contrast | None, ...]
     suffixes: tuple[tuple[str, ...] | None, ...]
     bases: tuple[Any, ...]
-    coding: tuple[tuple[int, ...], ...]
+    coding: Coding
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a design, whatever the rows: `blocks` are a term's coding with its first and last + 1 column."""
+
+    names: tuple[str, ...]
+    assign: npt.NDArray[np.intp]
+    parts: tuple[tuple[Part, ...], ...]
+    blocks: tuple[tuple[tuple[tuple[int, int], ...], int, int], ...]
 
 
 @dataclass(frozen=True)
 class ModelMatrix:
     """The design matrix of n rows and p columns.
 
-    `X` (n, p) float64 in Fortran order; `names` R's column names; `assign` (p,) the term of each column, 0 the intercept;
-    `parts` per column the (variable, level) pairs it is the product of, the level None for a number, () for the intercept;
-    `offset` (n,) or None.
+    `X` (n, p) float64 in Fortran order; `names` R's column names; `assign` (p,) the term of each column, 0 the
+    intercept; `parts` per column the (variable, level) pairs it is the product of, the level None for a number, ()
+    for the intercept; `offset` (n,) or None.
     """
 
     X: Floats
@@ -80,8 +95,8 @@ def model_matrix(
 ) -> ModelMatrix:
     """The design matrix of a model frame.
 
-    `contrasts`: a contrast by variable, e.g. {"a": "contr.sum"}; `default_contrasts`: for factors and for ordered factors.
-    `check`: refuse an empty or infinite matrix, as lm does. Raises DataError: `one-level-factor`, `no-rows`,
+    `contrasts`: a contrast by variable, e.g. {"a": "contr.sum"}; `default_contrasts`: for factors and for ordered
+    factors. `check`: refuse an empty or infinite matrix, as lm does. Raises DataError: `one-level-factor`, `no-rows`,
     `infinite-values`, `bad-option`; FormulaError `formula-too-large` beyond MAX_COLUMNS columns.
     """
     design = _design(frame, contrasts or {}, default_contrasts)
@@ -89,7 +104,7 @@ def model_matrix(
         raise DataError("no-rows", f"0 (non-NA) cases: none of the {len(frame.kept)} rows is complete")
     matrix = _build(design, frame.values, frame.n, frame.offset if check else None)
     if check and not is_finite(matrix.X):
-        bad = [n for n, good in zip(matrix.names, np.isfinite(matrix.X).all(axis=0), strict=True) if not good]
+        bad = [name for j, name in enumerate(matrix.names) if not np.isfinite(matrix.X[:, j]).all()]
         raise DataError("infinite-values", f"NA/NaN/Inf in 'x': {', '.join(bad[:5])}")
     return matrix
 
@@ -99,18 +114,19 @@ def _design(frame: ModelFrame, contrasts: Mapping[str, str], defaults: tuple[str
     for name in contrasts:
         if name not in spec.names and name not in spec.labels_of:
             raise DataError("bad-option", f"contrasts for '{name}', which is not a variable of the formula")
-    kinds, levels, coded, suffixes, bases = [], [], [], [], []
-    for i, value in enumerate(frame.values):
-        kinds.append(value.kind)
-        named = contrasts.get(spec.names[i], contrasts.get(spec.labels_of[i]))
-        found = _levels_of(value)
-        levels.append(found)
-        unused = found is None or (i == spec.response and len(found) < 2)
-        coded.append(None if unused else _contrast(value, found or (), named, defaults, spec.names[i]))
-        suffixes.append(_suffixes(value) if isinstance(value, Numeric) else None)
-        bases.append(value.basis if isinstance(value, Numeric) else None)
-    coding = spec.coding if spec.intercept else _without_intercept(spec, levels)
-    return Design(spec, tuple(kinds), tuple(levels), tuple(coded), tuple(suffixes), tuple(bases), coding)
+    levels = tuple(_levels_of(value) for value in frame.values)
+    coded = tuple(
+        None if found is None else _contrast(frame, i, found, contrasts, defaults) for i, found in enumerate(levels)
+    )
+    return Design(
+        spec,
+        tuple(value.kind for value in frame.values),
+        levels,
+        coded,
+        tuple(_suffixes(value) for value in frame.values),
+        tuple(value.basis if isinstance(value, Numeric) else None for value in frame.values),
+        spec.coding if spec.intercept else _without_intercept(spec, levels),
+    )
 
 
 def _levels_of(value: Value) -> tuple[str, ...] | None:
@@ -119,142 +135,153 @@ def _levels_of(value: Value) -> tuple[str, ...] | None:
     return _LOGICAL_LEVELS if value.kind == "logical" and value.values.ndim == 1 else None
 
 
-def _contrast(value: Value, levels: tuple[str, ...], named: str | None, defaults: tuple[str, str], name: str) -> Contrast:
+def _contrast(
+    frame: ModelFrame, i: int, levels: tuple[str, ...], contrasts: Mapping[str, str], defaults: tuple[str, str]
+) -> Contrast | None:
+    spec, value = frame.terms, frame.values[i]
     if len(levels) < 2:
-        raise DataError(
-            "one-level-factor",
-            f"contrasts can be applied only to factors with 2 or more levels: '{name}' has {len(levels)}"
-            + (f" ('{levels[0]}')" if levels else ""),
-        )
+        if i == spec.response:
+            return None
+        found = f" ('{levels[0]}')" if levels else ""
+        message = "contrasts can be applied only to factors with 2 or more levels"
+        raise DataError("one-level-factor", f"{message}: '{spec.names[i]}' has {len(levels)}{found}")
+    named = contrasts.get(spec.names[i], contrasts.get(spec.labels_of[i]))
     own = value.contrast if isinstance(value, Levels) else None
     if named is None and own is not None:
         return own
     return contrast_named(named or defaults[value.kind == "ordered"], levels)
 
 
-def _suffixes(value: Numeric) -> tuple[str, ...] | None:
-    if value.values.ndim == 1:
+def _suffixes(value: Value) -> tuple[str, ...] | None:
+    """What the columns of a matrix are called; a matrix of one column needs no suffix."""
+    if isinstance(value, Levels) or value.values.ndim == 1 or value.values.shape[1] == 1:
         return None
     return value.labels if value.labels is not None else tuple(str(j + 1) for j in range(value.values.shape[1]))
 
 
-def _without_intercept(spec: Terms, levels: list[tuple[str, ...] | None]) -> tuple[tuple[int, ...], ...]:
+def _without_intercept(spec: Terms, levels: tuple[tuple[str, ...] | None, ...]) -> Coding:
     """Without an intercept the first factor of the first term that has one enters by all its levels."""
     for t, row in enumerate(spec.coding):
-        for v, code in enumerate(row):
-            if code and levels[v] is not None and v != spec.response:
-                changed = (*row[:v], 2, *row[v + 1 :])
+        for v, _ in row:
+            if levels[v] is not None and v != spec.response:
+                changed = tuple((u, 2 if u == v else code) for u, code in row)
                 return (*spec.coding[:t], changed, *spec.coding[t + 1 :])
     return spec.coding
 
 
-def _columns_of(design: Design, variable: int, code: int) -> list[Part]:
-    """The names that a variable contributes to the columns of a term."""
-    label = design.terms.labels_of[variable]
-    levels = design.levels[variable]
-    if levels is not None:
-        contrast = design.contrasts[variable]
-        return [(label, s) for s in (levels if code == 2 or contrast is None else contrast.labels)]
-    suffixes = design.suffixes[variable]
-    return [(label, None)] if suffixes is None else [(label, s) for s in suffixes]
+def _layout(design: Design) -> Layout:
+    labels = tuple(None if contrast is None else contrast.labels for contrast in design.contrasts)
+    return _lay_out(design.terms, design.levels, labels, design.suffixes, design.coding)
 
 
-def _plan(design: Design) -> list[tuple[int, tuple[int, ...], list[tuple[Part, ...]]]]:
-    """Per term that has columns: its number, its variables, and the parts of its columns (the first variable runs fastest)."""
-    plan = []
-    total = int(design.terms.intercept)
-    for t, row in enumerate(design.coding):
-        variables = tuple(v for v, code in enumerate(row) if code)
-        if variables == (design.terms.response,):  # R drops a response that stands alone on the right
+@lru_cache(maxsize=64)
+def _lay_out(
+    spec: Terms,
+    levels: tuple[tuple[str, ...] | None, ...],
+    contrasts: tuple[tuple[str, ...] | None, ...],
+    suffixes: tuple[tuple[str, ...] | None, ...],
+    coding: Coding,
+) -> Layout:
+    """The columns: the intercept, then term by term the products over its variables, the first running fastest."""
+    parts: list[tuple[Part, ...]] = [()] if spec.intercept else []
+    assign = [0] * len(parts)
+    blocks = []
+    for t, row in enumerate(coding):
+        if tuple(v for v, _ in row) == (spec.response,):  # R drops a response that stands alone on the right
             continue
-        pieces = [_columns_of(design, v, row[v]) for v in variables]
-        count = 1
+        pieces = [
+            [(spec.labels_of[v], s) for s in _part_levels(levels[v], contrasts[v], suffixes[v], code)]
+            for v, code in row
+        ]
+        start, count = len(parts), prod(len(piece) for piece in pieces)
+        if start + count > MAX_COLUMNS:
+            raise DataError("formula-too-large", f"more than {MAX_COLUMNS} columns, at the term '{spec.labels[t]}'")
+        columns: list[tuple[Part, ...]] = [()]
         for piece in pieces:
-            count *= len(piece)
-        total += count
-        if total > MAX_COLUMNS:
-            raise DataError("formula-too-large", f"more than {MAX_COLUMNS} columns, at the term '{design.terms.labels[t]}'")
-        parts: list[tuple[Part, ...]] = [()]
-        for piece in pieces:
-            parts = [(*left, right) for right in piece for left in parts]
-        plan.append((t, variables, parts))
-    return plan
+            columns = [(*left, right) for right in piece for left in columns]
+        parts += columns
+        assign += [t + 1] * count
+        blocks.append((row, start, start + count))
+    names = tuple(_name(part) for part in parts)
+    return Layout(names, np.array(assign, dtype=np.intp), tuple(parts), tuple(blocks))
+
+
+def _part_levels(
+    levels: tuple[str, ...] | None, contrast: tuple[str, ...] | None, suffixes: tuple[str, ...] | None, code: int
+) -> tuple[str | None, ...]:
+    """What a variable adds to the names of its columns."""
+    if levels is not None:
+        return levels if code == 2 or contrast is None else contrast
+    return (None,) if suffixes is None else suffixes
 
 
 def _name(parts: tuple[Part, ...]) -> str:
+    if not parts:
+        return "(Intercept)"
     return ":".join(variable if level is None else variable + level for variable, level in parts)
 
 
 def _build(design: Design, values: tuple[Value, ...], n: int, offset: Floats | None) -> ModelMatrix:
-    plan = _plan(design)
+    layout = _layout(design)
     intercept = design.terms.intercept
-    parts: list[tuple[Part, ...]] = [()] if intercept else []
-    assign = [0] if intercept else []
-    for t, _, columns in plan:
-        parts.extend(columns)
-        assign.extend([t + 1] * len(columns))
-    X = np.empty((n, len(parts)), order="F")
-    at = int(intercept)
+    X = np.empty((n, len(layout.names)), order="F")
     if intercept:
         X[:, 0] = 1.0
-    for t, variables, columns in plan:
-        _fill(X[:, at : at + len(columns)], design, values, variables, design.coding[t])
-        at += len(columns)
-    names = ["(Intercept)"] if intercept else []
-    names += [_name(p) for p in parts[int(intercept) :]]
-    return ModelMatrix(X, names, np.array(assign, dtype=np.intp), parts, intercept, design, offset)
+    for coding, start, stop in layout.blocks:
+        _fill(X[:, start:stop], design, values, coding)
+    return ModelMatrix(X, list(layout.names), layout.assign.copy(), list(layout.parts), intercept, design, offset)
 
 
-def _fill(out: Floats, design: Design, values: tuple[Value, ...], variables: tuple[int, ...], codes: tuple[int, ...]) -> None:
+def _fill(out: Floats, design: Design, values: tuple[Value, ...], coding: tuple[tuple[int, int], ...]) -> None:
     """Write the columns of one term: products over its variables, the first running fastest."""
-    done = 1
-    for position, v in enumerate(variables):
-        value, levels = values[v], design.levels[v]
-        if levels is None:
-            numbers = value.values  # type: ignore[union-attr]
-            width = 1 if numbers.ndim == 1 else numbers.shape[1]
-            columns = [numbers] if numbers.ndim == 1 else [numbers[:, j] for j in range(width)]
+    done = 0
+    for v, code in coding:
+        columns = _columns(values[v], design, v, code)
+        if done:
+            _multiply(out, columns, done)
         else:
-            chosen = design.contrasts[v]
-            contrast = indicators(levels) if codes[v] == 2 or chosen is None else chosen
-            width = len(contrast.labels)
-            columns = _coded(value, contrast)  # type: ignore[assignment]
-        if position == 0:
             for j, column in enumerate(columns):
                 out[:, j] = column
-        else:
-            _multiply(out, columns, done, width)
-        done *= width
+        done = (done or 1) * len(columns)
 
 
-def _multiply(out: Floats, columns: Any, done: int, width: int) -> None:
+def _multiply(out: Floats, columns: list[Column], done: int) -> None:
     """Multiply the first `done` columns by each of `columns`; the last block first, since the first is overwritten."""
-    columns = list(columns)
-    for j in reversed(range(width)):
-        column = columns[j]
+    for j in reversed(range(len(columns))):
         for i in range(done):
-            np.multiply(out[:, i], column, out=out[:, j * done + i])
+            np.multiply(out[:, i], columns[j], out=out[:, j * done + i])
 
 
-def _coded(value: Value, contrast: Contrast) -> Any:
-    """The columns of a factor under a contrast, one after the other."""
-    if isinstance(value, Numeric):  # a logical: FALSE, TRUE
+def _columns(value: Value, design: Design, v: int, code: int) -> list[Column]:
+    """The columns of one variable: its numbers, or its factor under the contrast (all levels where `code` is 2)."""
+    levels, chosen = design.levels[v], design.contrasts[v]
+    if isinstance(value, Levels):
+        codes: npt.NDArray[Any] = value.codes
+    elif levels is None:
+        numbers = value.values
+        return [numbers] if numbers.ndim == 1 else [numbers[:, j] for j in range(numbers.shape[1])]
+    else:  # a logical: FALSE, TRUE
         codes = np.where(np.isnan(value.values), -1, value.values).astype(np.int8)
-    else:
-        codes = value.codes  # type: ignore[assignment]
+    return _coded(codes, indicators(levels or ()) if code == 2 or chosen is None else chosen)
+
+
+def _coded(codes: npt.NDArray[Any], contrast: Contrast) -> list[Column]:
+    """The rows of a contrast picked by codes, column by column; missing where the code is."""
     missing = bool(len(codes)) and int(codes.min()) < 0
-    single = contrast.single
-    for j in range(contrast.matrix.shape[1]):
-        level = single[j]
-        if level is not None and not missing:
-            yield codes == level
-        else:
-            yield np.append(contrast.matrix[:, j], np.nan)[codes]
+    columns: list[Column] = []
+    if contrast.marks is not None and not missing:
+        return [codes == level for level in contrast.marks]
+    for j in range(len(contrast.labels)):
+        column = contrast.matrix[:, j] if contrast.marks is None else np.arange(contrast.n_levels) == contrast.marks[j]
+        columns.append(np.append(column, np.nan)[codes])
+    return columns
 
 
 def _for_newdata(design: Design, newdata: Any) -> ModelMatrix:
     spec = design.terms
-    n = len(newdata) if isinstance(newdata, pd.DataFrame) else len(next(iter(newdata.values()), ()))
+    if spec.response is not None and any(v == spec.response for row in spec.coding for v, _ in row):
+        raise DataError("r-error", f"no new data where the response '{spec.names[0]}' is also a predictor")
+    n = row_count(newdata)
     values = evaluate_variables(spec, newdata, n, skip_response=True, bases=design.bases)
     for i, value in enumerate(values):
         if i != spec.response:
@@ -279,9 +306,7 @@ def _as_fitted(value: Value, design: Design, i: int) -> Value:
         return value
     assert levels is not None
     if isinstance(value, Numeric):
-        if not np.isnan(value.values).all():
-            raise DataError("r-error", f"variable '{name}' was fitted as a factor, but the new data has numbers")
-        return Levels(np.full(len(value), -1, dtype=np.intp), levels, kind)
+        raise DataError("r-error", f"variable '{name}' was fitted as a factor, but the new data has {value.kind}")
     place = {level: k for k, level in enumerate(levels)}
     used = value.without_unused()
     unseen = [level for level in used.levels if level not in place]

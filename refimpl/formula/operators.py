@@ -1,7 +1,10 @@
-"""R's operators on evaluated variables: arithmetic with integer storage, comparisons across types, three-valued logic, recycling."""
+"""R's operators on evaluated variables: arithmetic with integer storage, comparisons across types, three-valued
+logic, recycling.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +34,7 @@ def recycle(*values: Value) -> tuple[Any, ...]:
     if matrix is None:
         return tuple(a if len(a) in (length, 1) else np.resize(a, length) for a in arrays)
     rows = len(matrix)
-    if any(a.ndim == 1 and rows % len(a) or a.ndim == 2 and a.shape != matrix.shape for a in arrays):
+    if any((a.ndim == 1 and rows % len(a)) or (a.ndim == 2 and a.shape != matrix.shape) for a in arrays):
         raise refuse("non-conformable arrays")
     return tuple(a if a.ndim == 2 else (a if len(a) == rows else np.resize(a, rows))[:, None] for a in arrays)
 
@@ -45,7 +48,7 @@ def _labels(*values: Value) -> tuple[str, ...] | None:
 
 def arithmetic(operator: str, left: Value, right: Value) -> Value:
     """`+ - * / ^ %% %/%`. Whole numbers stay integers where R keeps them; an integer overflow is missing."""
-    if _meaningless(left) or _meaningless(right):
+    if is_factor(left) or is_factor(right):
         return _all_missing(left, right)
     if isinstance(left, Levels) or isinstance(right, Levels):
         raise refuse("non-numeric argument to binary operator")
@@ -76,20 +79,30 @@ def _arithmetic(operator: str, a: Floats, b: Floats, whole: bool) -> Floats:
     return _quotient(a, b) if operator == "%/%" else _remainder(a, b)
 
 
+def libm(exact: Callable[..., float], function: Callable[..., Floats], *arrays: Floats) -> Floats:
+    """A function of the C library on each number, as R calls it, so that the last bit agrees; numpy has its own
+    versions.
+
+    `function` (numpy's) answers where the result is not finite, where Python's `exact` would raise.
+    """
+    with np.errstate(all="ignore"):
+        result = np.asarray(function(*arrays))
+    usual = np.isfinite(result)
+    chosen = [np.broadcast_to(a, result.shape)[usual].tolist() for a in arrays]
+    result[usual] = np.fromiter(map(exact, *chosen), dtype=np.float64, count=len(chosen[0]))
+    return result
+
+
 def power(a: Floats, b: Floats) -> Floats:
     """R's `^`: a square is a product; 1^y and x^0 are 1 even for a missing value."""
     if b.size == 1 and b.flat[0] == 2.0:
         return a * a
-    return np.asarray(np.where(b == 2.0, a * a, np.power(a, b)))
+    return np.asarray(np.where(b == 2.0, a * a, libm(math.pow, np.power, a, b)))
 
 
 def _quotient(a: Floats, b: Floats) -> Floats:
-    return np.asarray(np.floor(a / b) + np.floor(_remainder_of_floor(a, b) / b))
-
-
-def _remainder_of_floor(a: Floats, b: Floats) -> Floats:
-    rest = a - np.floor(a / b) * b
-    return np.asarray(np.where(np.isfinite(rest), rest, 0.0))
+    whole = np.floor_divide(a, b)
+    return np.asarray(np.where(np.isinf(a) & np.isfinite(b), np.floor(a / b), whole))
 
 
 def _remainder(a: Floats, b: Floats) -> Floats:
@@ -98,7 +111,7 @@ def _remainder(a: Floats, b: Floats) -> Floats:
 
 def sign_of(operator: str, value: Value) -> Value:
     """Unary `+` and `-`."""
-    if _meaningless(value):
+    if is_factor(value):
         return _all_missing(value)
     if isinstance(value, Levels):
         raise refuse("invalid argument to unary operator")
@@ -106,7 +119,8 @@ def sign_of(operator: str, value: Value) -> Value:
     return Numeric(-value.values if operator == "-" else value.values, kind, value.labels)
 
 
-def _meaningless(value: Value) -> bool:
+def is_factor(value: Value) -> bool:
+    """Whether the value is a factor, ordered or not."""
     return isinstance(value, Levels) and value.kind != "character"
 
 
@@ -124,7 +138,7 @@ def as_logical(value: Value) -> Floats:
 
 def logic(operator: str, left: Value, right: Value) -> Value:
     """`& |` with R's three values, and `&& ||` of two single values."""
-    if _meaningless(left) or _meaningless(right):
+    if is_factor(left) or is_factor(right):
         return _all_missing(left, right)
     if operator in ("&&", "||") and max(len(left), len(right)) > 1:
         raise refuse(f"'{operator}' is for single values; use '{operator[0]}' for columns")
@@ -137,7 +151,7 @@ def logic(operator: str, left: Value, right: Value) -> Value:
 
 def negate(value: Value) -> Value:
     """`!`."""
-    if _meaningless(value):
+    if is_factor(value):
         return _all_missing(value)
     if isinstance(value, Levels):
         raise refuse("invalid argument type")
@@ -173,7 +187,9 @@ def _compare_texts(operator: str, left: Levels, right: Levels) -> Numeric:
 
 
 def _compare_ordered(operator: str, left: Value, right: Value) -> Numeric:
-    """Ordered factors compare by position; the other side is looked up among the levels, and missing where it is not one."""
+    """Ordered factors compare by position; the other side is looked up among the levels, and missing where it is not
+    one.
+    """
     ordered = [v for v in (left, right) if isinstance(v, Levels) and v.kind == "ordered"]
     other_factor = any(isinstance(v, Levels) and v.kind == "factor" for v in (left, right))
     if other_factor or (len(ordered) == 2 and ordered[0].levels != ordered[1].levels):
@@ -192,11 +208,10 @@ def as_levels(value: Value) -> Levels:
     """A value as strings (R: as.character), held as codes and levels."""
     if isinstance(value, Levels):
         return value
-    if value.values.ndim != 1:
-        raise refuse("a matrix cannot be used as strings here")
-    distinct, codes = np.unique(value.values, return_inverse=True)
+    numbers = value.values.reshape(-1, order="F")
+    distinct, codes = np.unique(numbers, return_inverse=True)
     distinct = distinct[~np.isnan(distinct)]
-    codes = np.where(np.isnan(value.values), -1, codes)
+    codes = np.where(np.isnan(numbers), -1, codes)
     texts = as_text(distinct, value.kind)
     order = from_strings(np.array(texts, dtype=object)) if texts else Levels(np.empty(0, np.intp), (), "character")
     lookup = np.append(order.codes, -1)

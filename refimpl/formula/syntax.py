@@ -1,6 +1,7 @@
 """The parts an R formula is made of: immutable nodes, and `Formula` itself.
 
-Only the shape of a formula is here. Reading text is in `grammar`, writing it in `deparse`, meaning in `terms` and `evaluate`.
+Only the shape of a formula is here. Reading text is in `grammar`, writing it in `deparse`, meaning in `terms` and
+`evaluate`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One of R's reserved constants: TRUE FALSE NULL NA NaN Inf (`T`, `F` and `pi` are variables in R, so columns here)."""
+    """One of R's reserved constants: TRUE FALSE NULL NA NaN Inf (`T`, `F` and `pi` are variables in R, so columns
+    here).
+    """
 
     name: str
     position: int = field(default=0, compare=False)
@@ -45,7 +48,9 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator or a function with its arguments; parentheses are the function `(`, as in R. `names` is empty or as long as `arguments`."""
+    """An operator or a function with its arguments; parentheses are the function `(`, as in R. `names` is empty or as
+    long as `arguments`.
+    """
 
     function: str
     arguments: tuple[Expression, ...]
@@ -79,7 +84,9 @@ class Formula:
 
 
 def spine(expression: Expression, operators: tuple[str, ...]) -> tuple[Expression, list[Call]]:
-    """Walk down a chain such as `a + b - c + d` without recursion: its leftmost operand, and the calls from there outwards."""
+    """Walk down a chain such as `a + b - c + d` without recursion: its leftmost operand, and the calls from there
+    outwards.
+    """
     calls: list[Call] = []
     while isinstance(expression, Call) and expression.function in operators and len(expression.arguments) == 2:
         calls.append(expression)

@@ -1,7 +1,8 @@
-"""What a formula's right side means: its variables, its terms in R's order, the intercept, the offsets, and how factors are coded.
+"""What a formula's right side means: its variables, its terms in R's order, the intercept, the offsets, and how
+factors are coded.
 
-A term is the set of its variables, held as an integer with one bit a variable. No data is looked at, except that `.` needs the
-names of the columns. Source: R 4.2 ?terms.object, ?formula; Chambers & Hastie (1992), section 2.4.
+A term is the set of its variables, held as an integer with one bit a variable. No data is looked at, except that `.`
+needs the names of the columns. Source: R 4.2 ?terms.object, ?formula; Chambers & Hastie (1992), section 2.4.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .grammar import MAX_VARIABLE_LENGTH
 from .syntax import Call, Constant, Expression, Formula, Name, Number, spine, symbols
 
 MAX_TERMS = 5_000
+MAX_PRODUCTS = 1_000_000  # products of terms formed while a formula is expanded
 MAX_POWER = 50
 _CHAIN = ("+", "-")
 _TERM_OPERATORS = frozenset(["+", "-", "*", "/", ":", "^", "%in%", "("])
@@ -24,10 +26,10 @@ _TERM_OPERATORS = frozenset(["+", "-", "*", "/", ":", "^", "%in%", "("])
 class Terms:
     """The terms of a formula, as R's terms.object holds them.
 
-    `variables` in order of appearance, the response first; `names` their text (plain symbols without backticks), `labels_of`
-    their text inside term labels; `terms` bit sets in R's order with `labels` and `order` (degree); `coding[t][v]` is 0 where
-    variable v is not in term t, 1 where a factor enters by contrasts, 2 where it enters by all its levels; `offsets` indices of
-    offset variables; `response` 0, or None for a one-sided formula.
+    `variables` in order of appearance, the response first; `names` their text (plain symbols without backticks),
+    `labels_of` their text inside term labels; `terms` bit sets in R's order with `labels` and `order` (degree);
+    `coding[t]` the (variable, code) pairs of term t, the code 1 where a factor enters by contrasts, 2 where by all
+    its levels; `offsets` indices of offset variables; `response` 0, or None for a one-sided formula.
     """
 
     formula: Formula
@@ -37,7 +39,7 @@ class Terms:
     terms: tuple[int, ...]
     labels: tuple[str, ...]
     order: tuple[int, ...]
-    coding: tuple[tuple[int, ...], ...]
+    coding: tuple[tuple[tuple[int, int], ...], ...]
     intercept: bool
     response: int | None
     offsets: tuple[int, ...]
@@ -52,13 +54,14 @@ class _Expander:
         self.variables: list[Expression] = []
         self.index: dict[str, int] = {}
         self.intercept = True
+        self.products = 0
 
     def fail(self, message: str, node: Expression, kind: str = "formula-syntax") -> FormulaError:
         return FormulaError(kind, message, self.formula.source, node.position)
 
     def variable(self, node: Expression) -> int:
-        """The bit of a variable, new or met before (two calls are one variable where R's text of them is the same)."""
-        label = deparse(node)
+        """The bit of a variable, new or met before; two calls are one variable where their labels are the same."""
+        label = deparse(node, suffix="")
         if len(label) > MAX_VARIABLE_LENGTH:
             raise self.fail(f"a term longer than {MAX_VARIABLE_LENGTH} characters", node, "formula-too-large")
         if label not in self.index:
@@ -67,7 +70,9 @@ class _Expander:
         return 1 << self.index[label]
 
     def expand(self, node: Expression, sign: bool = True) -> list[int]:
-        """The terms of an expression, each once, in order; `sign` is false on the right of a minus, where 1 and 0 change roles."""
+        """The terms of an expression, each once, in order; `sign` is false on the right of a minus, where 1 and 0
+        change roles.
+        """
         if isinstance(node, Name):
             return self.dot() if node.name == "." and self.others is not None else [self.variable(node)]
         if isinstance(node, Call):
@@ -86,7 +91,9 @@ class _Expander:
         return []
 
     def extract(self, node: Expression) -> None:
-        """R's first pass where there is a `.`: variables in order, but no plain symbol after the `.` (they come in the second)."""
+        """R's first pass where there is a `.`: variables in order, but no plain symbol after the `.` (they come in
+        the second).
+        """
         pending = [node]
         seen_dot = False
         while pending:
@@ -125,8 +132,10 @@ class _Expander:
         if node.function == "*":
             return _unique(left + right + self.product(left, right, node))
         if node.function == "/":
-            return _unique(left + [_union(left) | term for term in right])
-        return _unique([term | _union(right) for term in left])  # %in%
+            whole = _union(left)
+            return _unique(left + [whole | term for term in right])
+        whole = _union(right)  # %in%
+        return _unique([term | whole for term in left])
 
     def chain(self, node: Call, sign: bool) -> list[int]:
         """`a + b - c ...`, from the left and without recursion, since a sum may have hundreds of terms."""
@@ -149,8 +158,9 @@ class _Expander:
         return self.expand(node, sign)
 
     def product(self, left: list[int], right: list[int], node: Call) -> list[int]:
-        if len(left) * len(right) > 100 * MAX_TERMS:
-            raise self.fail(f"more than {MAX_TERMS} terms", node, "formula-too-large")
+        self.products += len(left) * len(right)
+        if self.products > MAX_PRODUCTS:
+            raise self.fail("too many terms to multiply out", node, "formula-too-large")
         result = _unique([a | b for a in left for b in right])
         if len(result) > MAX_TERMS:
             raise self.fail(f"more than {MAX_TERMS} terms", node, "formula-too-large")
@@ -188,19 +198,33 @@ def _union(terms: list[int]) -> int:
 
 
 def _bits(term: int) -> list[int]:
-    return [i for i in range(term.bit_length()) if term >> i & 1]
+    """The variables of a term, in order."""
+    found = []
+    while term:
+        lowest = term & -term
+        found.append(lowest.bit_length() - 1)
+        term ^= lowest
+    return found
 
 
-def _code(terms: list[int], n_variables: int) -> tuple[tuple[int, ...], ...]:
-    """1 where an earlier term contains the margin without the variable (or the margin is empty), 2 where none does."""
+def _code(terms: list[int]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Per term its variables, each with 1 where an earlier term contains the margin without it (or the margin is
+    empty), with 2 where none does.
+    """
+    having: dict[int, int] = {}  # for each variable, the earlier terms that have it, as bits
     rows = []
     for position, term in enumerate(terms):
-        row = [0] * n_variables
-        for bit in _bits(term):
-            margin = term & ~(1 << bit)
-            covered = not margin or any(margin & ~earlier == 0 for earlier in terms[:position])
-            row[bit] = 1 if covered else 2
+        variables = _bits(term)
+        row = []
+        for variable in variables:
+            holders = (1 << position) - 1
+            for other in variables:
+                if other != variable:
+                    holders &= having.get(other, 0)
+            row.append((variable, 1 if holders or len(variables) == 1 else 2))
         rows.append(tuple(row))
+        for variable in variables:
+            having[variable] = having.get(variable, 0) | 1 << position
     return tuple(rows)
 
 
@@ -231,12 +255,12 @@ def _terms(formula: Formula, others: tuple[str, ...] | None) -> Terms:
     return Terms(
         formula=formula,
         variables=variables,
-        names=tuple(v.name if isinstance(v, Name) else label for v, label in zip(variables, labels_of, strict=True)),
+        names=tuple(v.name if isinstance(v, Name) else deparse(v) for v in variables),
         labels_of=labels_of,
         terms=tuple(ordered),
         labels=tuple(":".join(labels_of[i] for i in _bits(term)) for term in ordered),
         order=tuple(term.bit_count() for term in ordered),
-        coding=_code(ordered, len(variables)),
+        coding=_code(ordered),
         intercept=expander.intercept,
         response=response,
         offsets=offsets,

@@ -1,7 +1,8 @@
-"""What a variable is once it is evaluated: numbers (with R's storage kind) or levels. Reads columns of the data into these two.
+"""What a variable is once it is evaluated: numbers (with R's storage kind) or levels. Reads columns of the data into
+these two.
 
-Missing is NaN in numbers and code -1 in levels. Strings are held as codes into their sorted levels from the start, so that every
-string operation works on levels, not on rows.
+Missing is NaN in numbers and code -1 in levels. Strings are held as codes into their sorted levels from the start, so
+that every string operation works on levels, not on rows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .deparse import format_double, format_integer
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.signedinteger[Any]]
 LARGEST_INTEGER = 2**31 - 1
+_DOUBLE = np.dtype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class Numeric:
 
     def missing(self) -> npt.NDArray[np.bool_]:
         """(n,) where a row holds a missing value."""
-        gone = np.isnan(self.values)
-        return gone if gone.ndim == 1 else gone.any(axis=1)
+        gone: npt.NDArray[np.bool_] = np.isnan(self.values)
+        return gone if gone.ndim == 1 else np.asarray(gone.any(axis=1))
 
     def take(self, kept: npt.NDArray[np.bool_]) -> Numeric:
         """The kept rows."""
@@ -46,7 +48,9 @@ class Numeric:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A factor, an ordered factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or character."""
+    """A factor, an ordered factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or
+    character.
+    """
 
     codes: Codes
     levels: tuple[str, ...]
@@ -65,7 +69,9 @@ class Levels:
         return Levels(self.codes[kept], self.levels, self.kind, self.contrast)
 
     def without_unused(self) -> Levels:
-        """The same values with only the levels that occur (R: droplevels)."""
+        """The same values with only the levels that occur; a contrast of its own is dropped with them (R:
+        model.frame).
+        """
         present = np.zeros(len(self.levels) + 1, dtype=bool)
         present[self.codes] = True  # a missing code, -1, marks the extra cell at the end
         present = present[:-1]
@@ -73,7 +79,7 @@ class Levels:
             return self
         renumbered = np.append(np.cumsum(present) - 1, -1)
         levels = tuple(level for level, there in zip(self.levels, present, strict=True) if there)
-        return Levels(renumbered[self.codes], levels, self.kind, self.contrast)
+        return Levels(renumbered[self.codes], levels, self.kind)
 
 
 Value = Numeric | Levels
@@ -116,12 +122,16 @@ def _from_objects(values: npt.NDArray[Any], name: str) -> Value:
     if not kinds or kinds <= {bool, np.bool_}:
         return Numeric(_with_gaps(present, gone), "logical")
     if kinds <= {str, np.str_}:
-        return from_strings(np.where(gone, None, values))
+        texts = values.copy()
+        texts[gone] = None
+        return from_strings(texts)
     if all(issubclass(k, (int, float, np.integer, np.floating, bool, np.bool_)) for k in kinds):
         whole = all(issubclass(k, (int, np.integer, bool, np.bool_)) for k in kinds)
         return Numeric(_with_gaps(present, gone), "integer" if whole else "double")
     found = ", ".join(sorted(k.__name__ for k in kinds))
-    raise DataError("r-error", f"column '{name}' holds {found}; only numbers, logicals, strings and factors can be used")
+    raise DataError(
+        "r-error", f"column '{name}' holds {found}; only numbers, logicals, strings and factors can be used"
+    )
 
 
 def _with_gaps(present: npt.NDArray[Any], gone: npt.NDArray[np.bool_]) -> Floats:
@@ -135,6 +145,8 @@ def from_column(column: Any, name: str) -> Value:
 
     Strings get their levels in code point order; a categorical keeps its own. Raises DataError for anything else.
     """
+    if type(column) is np.ndarray and column.dtype == _DOUBLE and column.ndim == 1:
+        return Numeric(column)
     if isinstance(column, pd.Series):
         column = column.array if isinstance(column.dtype, pd.api.extensions.ExtensionDtype) else column.to_numpy()
     if isinstance(column, pd.Categorical):
@@ -157,7 +169,9 @@ def from_column(column: Any, name: str) -> Value:
         return from_strings(values)
     if kind == "O":
         return _from_objects(values, name)
-    raise DataError("r-error", f"column '{name}' has type {values.dtype}; only numbers, logicals, strings and factors can be used")
+    raise DataError(
+        "r-error", f"column '{name}' has type {values.dtype}; only numbers, logicals, strings and factors can be used"
+    )
 
 
 def _from_extension(column: Any) -> npt.NDArray[Any]:

@@ -23,7 +23,7 @@ from refimpl.rrandom import RRandom
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "compat" / "r" / "rrandom.R"
-FROZEN = ROOT / "fixtures" / "expected" / "r-4.2.2-debian12"
+FROZEN = ROOT / "fixtures" / "expected" / "r-4.2.2-debian12" / "rrandom"
 KINDS = ("runif", "rnorm", "rexp", "sample", "mixed")
 FILES = {kind: json.loads((FROZEN / f"rrandom-{kind}.json").read_text()) for kind in KINDS}
 STREAMS = {stream["name"]: stream for kind in KINDS for stream in FILES[kind]["streams"]}

@@ -1,0 +1,298 @@
+"""The command line: check, list, freeze, doctor. What they do is elsewhere; here is what they are told and show.
+
+Heavy imports are inside the commands, so that help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from compat.cases import Case
+    from compat.check import Result
+    from compat.implementations import Implementation
+
+app = typer.Typer(
+    name="rcompat",
+    help="Judge ports of R's regression estimators: every number against R's, and why two of them differ.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Globs = Annotated[
+    list[str] | None,
+    typer.Option("--case", metavar="GLOB", help="Only the cases whose id matches, as 'lm-nist-*'. Repeatable."),
+]
+Fixtures = Annotated[
+    Path | None,
+    typer.Option("--fixtures", metavar="DIR", help="Another tree of cases, data and expected files.", file_okay=False),
+]
+StackName = Annotated[
+    str | None, typer.Option("--stack", metavar="NAME", help="Whose frozen answers; `rcompat list stacks` names them.")
+]
+
+CHECK_EXAMPLES = """\b
+Examples:
+  rcompat check                                    refimpl against R's frozen answers
+  rcompat check --live                             against the R of this machine, asked now
+  rcompat check --case 'lm-nist-*'                 some of the cases
+  rcompat check --implementation mypkg.adapter:implementation
+  rcompat check --implementation 'command: julia port.jl' --implementation refimpl
+  rcompat check --json run.json --junit run.xml    reports for other programs
+"""
+
+
+@app.command(epilog=CHECK_EXAMPLES)
+def check(
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask R now, and check that it repeats its frozen answers.")
+    ] = False,
+    case: Globs = None,
+    implementation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--implementation",
+            "-i",
+            metavar="X",
+            help="A registered name, 'module:object' or 'command: program'. Repeatable; refimpl if none is given.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail as well where something is NOT_RUN or NOT_PROVIDED.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON.", dir_okay=False)
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="F", help="Write a junit file.", dir_okay=False)
+    ] = None,
+    cells: Annotated[int, typer.Option("--cells", metavar="N", min=1, help="Show up to N bad cells of a fit.")] = 10,
+    stack: StackName = None,
+    fixtures: Fixtures = None,
+) -> None:
+    """Fit every case and compare every number with R's.
+
+    Exit status 0 if nothing is unexplained and something was compared, 1 otherwise, 2 for a wrong command line.
+    """
+    from compat import check as run
+    from compat.implementations import close, find_or_explain
+    from compat.report import terminal
+
+    root = _root(fixtures)
+    cases = _cases(case, root)
+    chosen = [_implementation(spec) for spec in dict.fromkeys(implementation or ["refimpl"])]
+    r = next((one for one in chosen if one.name == "r"), None)
+    now = (r or find_or_explain("r")) if live else None
+    stack = _stack(stack, root)
+    page = terminal.console()
+    try:
+        fits = len(cases) * len([*chosen, *([now] if now and now not in chosen else [])])
+        results = list(_watched(run.check(cases, chosen, stack, now), fits))
+    finally:
+        for one in {id(one): one for one in (*chosen, *([now] if now else []))}.values():
+            close(one)
+    total = run.totals(results)
+    terminal.show(page, results, total, strict=strict, cells=cells)
+    _write_reports(json, junit, results, chosen, stack, live, strict)
+    raise typer.Exit(0 if total.passed(strict) else 1)
+
+
+def _write_reports(
+    json: Path | None,
+    junit: Path | None,
+    results: Sequence[Result],
+    chosen: Sequence[Implementation],
+    stack: str,
+    live: bool,
+    strict: bool,
+) -> None:
+    from compat import check as run
+    from compat.report import json as as_json
+    from compat.report import junit as as_junit
+
+    if json is not None:
+        used = [{"name": one.name, "version": one.version} for one in chosen]
+        about = {"stack": stack, "live": live, "implementations": used}
+        as_json.write(json, results, run.totals(results), about, strict=strict)
+    if junit is not None:
+        as_junit.write(junit, results)
+
+
+def _watched(results: Iterable[Result], fits: int) -> Iterator[Result]:
+    """The same results, with a bar on stderr while they come, if somebody is looking."""
+    from rich.console import Console
+
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        yield from results
+        return
+    from rich.progress import track
+
+    yield from track(results, "fitting", total=fits, console=errors, transient=True)
+
+
+class What(StrEnum):
+    """What can be listed."""
+
+    CASES = "cases"
+    QUANTITIES = "quantities"
+    IMPLEMENTATIONS = "implementations"
+    VERDICTS = "verdicts"
+    STACKS = "stacks"
+
+
+@app.command(name="list", epilog="\b\nExample:\n  rcompat list cases --case 'vcov-cluster-*'")
+def list_(
+    what: Annotated[What, typer.Argument(help="What to list.")] = What.CASES,
+    case: Globs = None,
+    fixtures: Fixtures = None,
+) -> None:
+    """List the cases, the quantities, the implementations found here, the verdicts, or the frozen stacks."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from compat.report import terminal
+
+    headings, rows = _listing(what, case, fixtures)
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    terminal.console().print(table)
+
+
+def _listing(what: What, case: list[str] | None, fixtures: Path | None) -> tuple[list[str], list[list[str]]]:
+    if what is What.CASES:
+        found = _cases(case, _root(fixtures))
+        return ["case", "estimator", "description"], [[c.id, c.estimator, c.description] for c in found]
+    if what is What.QUANTITIES:
+        from compat.quantities import QUANTITIES
+
+        headings = ["quantity", "labels", "kind", "definition", "in R", "estimators"]
+        return headings, [
+            [q.name, q.labels, q.kind, q.definition, q.in_r, " ".join(sorted(q.estimators))]
+            for q in QUANTITIES.values()
+        ]
+    if what is What.IMPLEMENTATIONS:
+        return ["implementation", "version", "estimators"], list(_found_implementations())
+    if what is What.STACKS:
+        from compat.expected import stacks
+
+        root = _root(fixtures)
+        return ["stack", "expected files"], [
+            [name, str(len(list((root / "expected" / name).glob("*.json"))))] for name in stacks(root)
+        ]
+    from compat.compare import MEANING
+
+    return ["verdict", "meaning"], [[verdict, meaning] for verdict, meaning in MEANING.items()]
+
+
+def _found_implementations() -> Iterator[list[str]]:
+    from compat.implementations import NotAvailable, UnknownImplementation, find, registered
+
+    for name in registered():
+        try:
+            found = find(name)
+        except (NotAvailable, UnknownImplementation) as absent:
+            yield [name, "-", f"not available: {absent}"]
+        else:
+            yield [name, found.version, " ".join(sorted(found.capabilities))]
+
+
+@app.command(epilog="\b\nExample:\n  rcompat freeze --check --case 'robcov-*'")
+def freeze(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; say which files differ or are stale.")] = False,
+    case: Globs = None,
+    stack: Annotated[str | None, typer.Option("--stack", metavar="NAME", help="Name the stack otherwise.")] = None,
+    fixtures: Fixtures = None,
+) -> None:
+    """Ask the R of this machine for every case and keep its answers as expected files.
+
+    Exit status 0 if every file is (now) what R answers, 1 otherwise.
+    """
+    from compat import freeze as frozen
+    from compat.implementations import NotAvailable
+
+    root = _root(fixtures)
+    cases = _cases(case, root)
+    try:
+        r = frozen.LocalR(name=stack)
+    except NotAvailable as absent:
+        typer.echo(f"NOT_RUN: {absent.reason}", err=True)
+        raise typer.Exit(1) from None
+    left = 0
+    try:
+        for became in frozen.freeze(cases, r, root, write=not check, whole=not case):
+            left += not became.fine and (check or became.status in (frozen.Status.FAILED, frozen.Status.ORPHAN))
+            if not became.fine:
+                typer.echo(f"{became.case}: {became.status}{': ' if became.detail else ''}{became.detail}")
+    finally:
+        r.close()
+    for name in frozen.write_schemas(root, write=not check):
+        left += check
+        typer.echo(f"{name}: {'differs' if check else 'written'}")
+    typer.echo(f"{len(cases)} cases on {r.name}: {f'{left} to look at' if left else 'all as R answers'}")
+    raise typer.Exit(1 if left else 0)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell which R, packages, BLAS and rpy2 are here, whether they work together, and what to do if not.
+
+    Exit status 0 if a live check can run, 1 otherwise.
+    """
+    from compat.doctor import examine
+    from compat.report import terminal
+
+    findings = examine()
+    terminal.show_findings(terminal.console(), findings)
+    raise typer.Exit(1 if any(one.state in ("missing", "broken") for one in findings) else 0)
+
+
+# -- what the commands share -----------------------------------------------------------------------------------------
+
+
+def _root(fixtures: Path | None) -> Path:
+    from compat.data import fixtures_root
+
+    root = (fixtures or fixtures_root()).resolve()
+    if not (root / "cases").is_dir():
+        raise typer.BadParameter(f"{root} has no folder 'cases'", param_hint="--fixtures")
+    return root
+
+
+def _cases(globs: list[str] | None, root: Path) -> list[Case]:
+    from compat.cases import CaseError, load_cases
+
+    try:
+        found = load_cases(globs or "*", root)
+    except CaseError as error:
+        raise typer.BadParameter(str(error), param_hint="--fixtures") from None
+    if not found:
+        raise typer.BadParameter(f"no case matches {' or '.join(globs or ['*'])}", param_hint="--case")
+    return found
+
+
+def _implementation(spec: str) -> Implementation:
+    from compat.implementations import UnknownImplementation, find_or_explain
+
+    try:
+        return find_or_explain(spec)
+    except UnknownImplementation as error:
+        raise typer.BadParameter(str(error), param_hint="--implementation") from None
+
+
+def _stack(name: str | None, root: Path) -> str:
+    from compat.expected import DEFAULT_STACK, stacks
+
+    there = stacks(root)
+    if name is not None and name not in there:
+        raise typer.BadParameter(f"no stack {name!r}; there are {', '.join(there) or 'none'}", param_hint="--stack")
+    return name or (there[0] if len(there) == 1 else DEFAULT_STACK)

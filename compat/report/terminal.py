@@ -1,0 +1,181 @@
+"""The table of a run: one line a fit, every unexplained cell below it, and the totals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from compat.check import Result, Totals
+from compat.compare import ABSENT, Row, Verdict
+from compat.report import certified_text, number
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from compat.doctor import Finding
+
+_STYLE = {
+    Verdict.MATCH: "green",
+    Verdict.MATCH_UNDER_CONVENTION: "green",
+    Verdict.REFERENCE_NOT_CONVERGED: "yellow",
+    Verdict.KNOWN_REFERENCE_DEFECT: "yellow",
+    Verdict.NOT_PROVIDED: "dim",
+    Verdict.NOT_RUN: "yellow",
+}
+
+# A page that is not a terminal has no width of its own; this one holds the longest line of the table.
+PAGE = 160
+
+
+def console() -> Console:
+    """Return a console on stdout, wide enough where stdout is no terminal."""
+    from rich.console import Console
+
+    page = Console(highlight=False)
+    return page if page.is_terminal else Console(highlight=False, width=PAGE, soft_wrap=True)
+
+
+def show(page: Console, results: Sequence[Result], total: Totals, *, strict: bool = False, cells: int = 10) -> None:
+    """Print the table, up to `cells` bad cells of each fit, what did not run and why, and the totals."""
+    page.print(_table(page, results))
+    for result in results:
+        if result.bad:
+            _show_bad(page, result, cells)
+    _show_absent(page, results)
+    _show_totals(page, total, strict)
+
+
+Column = tuple[str, Callable[[Result], str]]
+
+_COLUMNS: tuple[Column, ...] = (
+    ("case", lambda result: result.case.id),
+    ("implementation", lambda result: _plain(result.implementation)),
+    ("estimator", lambda result: result.case.estimator),
+    ("cells", lambda result: str(result.compared)),
+    ("digits", lambda result: "" if result.least is None else f"{result.least.digits:.1f}"),
+    ("at", lambda result: "" if result.least is None else _plain(str(result.least.cell))),
+    ("certified", certified_text),
+    ("verdict", lambda result: _verdict(result.verdict)),
+)
+
+# What a page gives up first when it is too narrow; the id of a case begins with its estimator.
+_DISPENSABLE = ("estimator", "at", "certified", "implementation")
+
+
+def _table(page: Console, results: Sequence[Result]) -> Table:
+    """One line a fit, in as many columns as the page is wide."""
+    columns = [column for column in _COLUMNS if any(column[1](result) for result in results)]
+    table = _with_columns(columns, results)
+    for name in _DISPENSABLE:
+        if page.measure(table, options=page.options.update(max_width=1000)).maximum <= page.width:
+            break
+        columns = [column for column in columns if column[0] != name]
+        table = _with_columns(columns, results)
+    return table
+
+
+def _with_columns(columns: Sequence[Column], results: Sequence[Result]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, _ in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in ("cells", "digits", "certified") else "left")
+    for result in results:
+        table.add_row(*(text(result) for _, text in columns))
+    return table
+
+
+def _plain(text: str) -> str:
+    """Text in which brackets are brackets and no markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _verdict(verdict: Verdict) -> str:
+    style = _STYLE.get(verdict, "bold red")
+    return f"[{style}]{verdict}[/{style}]"
+
+
+def _show_bad(page: Console, result: Result, most: int) -> None:
+    page.print()
+    page.print(f"[bold]{_plain(result.case.id)}[/bold] by {_plain(result.implementation)}, against {result.source}:")
+    page.print(_bad_cells(result.bad[:most]))
+    if len(result.bad) > most:
+        page.print(f"  ... and {len(result.bad) - most} more cells (--cells {len(result.bad)} shows them)")
+
+
+def _bad_cells(rows: Sequence[Row]) -> Table:
+    """The cells; a reason that many have in a row is told once."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
+    table.add_column("cell", overflow="fold", max_width=48)
+    for name in ("got", "expected", "digits", "tolerance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("reason", overflow="fold", ratio=1)
+    before = ""
+    for row in rows:
+        table.add_row(
+            _plain(str(row.cell)),
+            number(row.got),
+            number(row.expected),
+            "-" if row.digits is None else f"{row.digits:.1f}",
+            "-" if row.tolerance is None else f"{row.tolerance:.1e}",
+            _verdict(row.verdict),
+            "as above" if row.reason == before else _plain(row.reason),
+        )
+        before = row.reason
+    return table
+
+
+def _show_absent(page: Console, results: Sequence[Result]) -> None:
+    """Each reason once, with how many fits it kept away."""
+    reasons: dict[tuple[Verdict, str], int] = {}
+    for result in results:
+        for row in result.rows:
+            if row.verdict in ABSENT:
+                where = "" if row.cell.label or result.compared == 0 else f"{row.cell.quantity} of {result.case.id}: "
+                key = (row.verdict, where + row.reason)
+                reasons[key] = reasons.get(key, 0) + 1
+    if reasons:
+        page.print()
+    for (verdict, reason), count in reasons.items():
+        page.print(f"{_verdict(verdict)} ({count}): {_plain(reason)}")
+
+
+def _show_totals(page: Console, total: Totals, strict: bool) -> None:
+    page.print()
+    fits = ", ".join(f"{count} {verdict}" for verdict, count in sorted(total.fits.items()))
+    page.print(f"{len(total.cases)} cases, {total.fits.total()} fits: {fits}")
+    cells = ", ".join(f"{count} {verdict}" for verdict, count in sorted(total.cells.items()) if verdict not in ABSENT)
+    page.print(f"{total.compared} cells compared: {cells or 'none'}; {total.seconds:.1f} s in the fits")
+    absent = {verdict: total.cells[verdict] for verdict in sorted(ABSENT) if total.cells[verdict]}
+    if absent:
+        page.print("apart from these: " + ", ".join(f"{count} {verdict}" for verdict, count in absent.items()))
+    if total.compared == 0:
+        page.print("[bold red]failed: nothing was compared[/bold red]")
+    elif total.bad:
+        page.print(f"[bold red]failed: {total.bad} cells are unexplained[/bold red]")
+    elif not total.passed(strict):
+        page.print("[bold red]failed: --strict, and something was not run or not provided[/bold red]")
+    else:
+        page.print("[bold green]passed: nothing is unexplained[/bold green]")
+
+
+def show_findings(page: Console, findings: Sequence[Finding]) -> None:
+    """Print what the doctor found, and under each finding what to do about it."""
+    from rich.table import Table
+
+    styles = {"ok": "green", "information": "dim", "warning": "yellow", "missing": "bold red", "broken": "bold red"}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for one in findings:
+        style = styles[one.state]
+        table.add_row(f"[{style}]{one.state}[/{style}]", _plain(one.item), _plain(one.seen))
+        if one.advice:
+            table.add_row("", "", _plain(one.advice))
+    page.print(table)
