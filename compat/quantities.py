@@ -45,47 +45,49 @@ _EXACT, _ALGEBRAIC, _TAIL = Kind.EXACT, Kind.ALGEBRAIC, Kind.TAIL
 
 _LINEAR = "lm ols"
 _VCOV = "vcov_hc vcov_cluster"
-_TABLE = f"{_LINEAR} robcov {_VCOV}"
+_TABLE = f"{_LINEAR} robcov {_VCOV} plm plm_vcov"
 
 _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
     ("coef", _V, _ALGEBRAIC, "estimated coefficients, NA where aliased", "coef(f)", _TABLE),
     ("std_error", _V, _ALGEBRAIC, "square roots of the diagonal of vcov",
      "sqrt(diag(vcov(f, complete = TRUE)))", f"{_TABLE} ml_sandwich"),
-    ("statistic", _V, _ALGEBRAIC, "coef divided by std_error", "coef(s)[, 3]", _TABLE),
+    ("statistic", _V, _ALGEBRAIC, "coef divided by std_error", "coef(s)[, 3]", f"{_TABLE} plm_test"),
     ("p_value", _V, _TAIL, "two-sided tail probability of the statistic",
-     "2 * pt(-abs(statistic), df)", f"{_TABLE} anova"),
-    ("conf_low", _V, _ALGEBRAIC, "lower confidence limit of the coefficient", "confint(f)[, 1]", _LINEAR),
-    ("conf_high", _V, _ALGEBRAIC, "upper confidence limit of the coefficient", "confint(f)[, 2]", _LINEAR),
+     "2 * pt(-abs(statistic), df)", f"{_TABLE} anova plm_test"),
+    ("conf_low", _V, _ALGEBRAIC, "lower confidence limit of the coefficient", "confint(f)[, 1]", f"{_LINEAR} plm"),
+    ("conf_high", _V, _ALGEBRAIC, "upper confidence limit of the coefficient", "confint(f)[, 2]", f"{_LINEAR} plm"),
     ("vcov", _M, _ALGEBRAIC, "covariance matrix of the coefficients, NA rows and columns where aliased",
      "vcov(f, complete = TRUE)", f"{_TABLE} ml_sandwich"),
     ("nobs", _S, _EXACT, "rows used, without those of weight zero", "nobs(f)", _TABLE),
-    ("rank", _S, _EXACT, "rank of the model matrix, by R's pivoting", "f$rank", _LINEAR),
-    ("df_residual", _S, _EXACT, "residual degrees of freedom", "df.residual(f)", f"{_LINEAR} robcov anova"),
-    ("sigma", _S, _ALGEBRAIC, "residual standard error", "sigma(f)", f"{_LINEAR} robcov"),
-    ("aliased", _V, _EXACT, "1 where the coefficient is not estimable, else 0", "is.na(coef(f))", _LINEAR),
-    ("n_dropped", _S, _EXACT, "rows left out because of a missing value", "length(na.action(f))", _LINEAR),
-    ("fitted", _V, _ALGEBRAIC, "fitted values, by row name", "fitted(f)", _LINEAR),
-    ("residuals", _V, _ALGEBRAIC, "response residuals, by row name", "residuals(f)", _LINEAR),
+    ("rank", _S, _EXACT, "rank of the model matrix, by R's pivoting", "f$rank", f"{_LINEAR} plm"),
+    ("df_residual", _S, _EXACT, "residual degrees of freedom",
+     "df.residual(f)", f"{_LINEAR} robcov anova plm plm_vcov"),
+    ("sigma", _S, _ALGEBRAIC, "residual standard error", "sigma(f)", f"{_LINEAR} robcov plm"),
+    ("aliased", _V, _EXACT, "1 where the coefficient is not estimable, else 0", "is.na(coef(f))", f"{_LINEAR} plm"),
+    ("n_dropped", _S, _EXACT, "rows left out because of a missing value", "length(na.action(f))", f"{_LINEAR} plm"),
+    ("fitted", _V, _ALGEBRAIC, "fitted values, by row name", "fitted(f)", f"{_LINEAR} plm"),
+    ("residuals", _V, _ALGEBRAIC, "response residuals, by row name", "residuals(f)", f"{_LINEAR} plm"),
     ("hatvalues", _V, _ALGEBRAIC, "diagonal of the hat matrix, by row name", "hatvalues(f)", _LINEAR),
-    ("r_squared", _S, _ALGEBRAIC, "share of the variation explained", "s$r.squared", _LINEAR),
+    ("r_squared", _S, _ALGEBRAIC, "share of the variation explained", "s$r.squared", f"{_LINEAR} plm"),
     ("adj_r_squared", _S, _ALGEBRAIC, "r_squared adjusted for the number of coefficients",
-     "s$adj.r.squared", _LINEAR),
-    ("f_statistic", _S, _ALGEBRAIC, "F of all coefficients but the intercept", "s$fstatistic[1]", "lm anova"),
-    ("f_numdf", _S, _EXACT, "numerator degrees of freedom of the F", "s$fstatistic[2]", "lm"),
-    ("f_dendf", _S, _EXACT, "denominator degrees of freedom of the F", "s$fstatistic[3]", "lm"),
-    ("f_p_value", _S, _TAIL, "tail probability of the F", "pf(F, numdf, dendf, lower.tail = FALSE)", "lm"),
+     "s$adj.r.squared", f"{_LINEAR} plm"),
+    ("f_statistic", _S, _ALGEBRAIC, "F of all coefficients but the intercept",
+     "s$fstatistic[1]", "lm anova plm plm_vcov"),
+    ("f_numdf", _S, _EXACT, "numerator degrees of freedom of the F", "s$fstatistic[2]", "lm plm plm_vcov"),
+    ("f_dendf", _S, _EXACT, "denominator degrees of freedom of the F", "s$fstatistic[3]", "lm plm plm_vcov"),
+    ("f_p_value", _S, _TAIL, "tail probability of the F", "pf(F, numdf, dendf, lower.tail = FALSE)", "lm plm plm_vcov"),
     ("loglik", _S, _ALGEBRAIC, "Gaussian log-likelihood at the estimates", "logLik(f)", _LINEAR),
     ("aic", _S, _ALGEBRAIC, "Akaike's criterion, sigma counted as a parameter", "AIC(f)", _LINEAR),
     ("bic", _S, _ALGEBRAIC, "Bayesian criterion, sigma counted as a parameter", "BIC(f)", _LINEAR),
     ("deviance", _S, _ALGEBRAIC, "weighted residual sum of squares", "deviance(f)", _LINEAR),
     ("residual_quantiles", _V, _ALGEBRAIC, "Min 1Q Median 3Q Max of the (weighted) residuals",
-     "quantile(s$residuals)", _LINEAR),
+     "quantile(s$residuals)", f"{_LINEAR} plm"),
     ("lr_chi2", _S, _ALGEBRAIC, "likelihood ratio chi-squared against the intercept alone",
      'f$stats["Model L.R."]', "ols"),
     ("lr_df", _S, _EXACT, "degrees of freedom of lr_chi2", 'f$stats["d.f."]', "ols"),
     ("lr_p_value", _S, _TAIL, "tail probability of lr_chi2", "pchisq(L.R., d.f., lower.tail = FALSE)", "ols"),
     ("g_index", _S, _ALGEBRAIC, "Gini's mean difference of the fitted values", 'f$stats["g"]', "ols"),
-    ("predicted", _V, _ALGEBRAIC, "prediction for the new rows", "predict(f, newdata)", "lm"),
+    ("predicted", _V, _ALGEBRAIC, "prediction for the new rows", "predict(f, newdata)", "lm plm"),
     ("predicted_se", _V, _ALGEBRAIC, "standard error of the predicted mean",
      "predict(f, newdata, se.fit = TRUE)$se.fit", "lm"),
     ("predicted_conf_low", _V, _ALGEBRAIC, "lower limit of the predicted mean",
@@ -99,20 +101,47 @@ _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
     ("n_clusters", _V, _EXACT, "number of clusters, by the cluster's name",
      "length(unique(cluster))", "robcov vcov_cluster"),
     ("df", _S, _EXACT, "degrees of freedom of the reference distribution, Inf for the normal",
-     "coeftest(f, df = df)", f"{_VCOV} anova"),
-    ("rss", _V, _ALGEBRAIC, "residual sum of squares of each model", "anova(f, g)$RSS", "anova"),
+     "coeftest(f, df = df)", f"{_VCOV} anova plm plm_vcov"),
+    ("rss", _V, _ALGEBRAIC, "residual sum of squares of each model", "anova(f, g)$RSS", "anova plm"),
     ("sum_sq", _V, _ALGEBRAIC, "drop in rss from the model before", 'anova(f, g)$"Sum of Sq"', "anova"),
+    ("tss", _S, _ALGEBRAIC, "sum of squares of the transformed response about its mean",
+     "printed by summary(f)", "plm"),
+    ("wald_chi2", _S, _ALGEBRAIC, "Wald's chi-squared of all slopes", "s$fstatistic$statistic", "plm plm_vcov"),
+    ("wald_df", _S, _EXACT, "degrees of freedom of wald_chi2", "s$fstatistic$parameter", "plm plm_vcov"),
+    ("wald_p_value", _S, _TAIL, "tail probability of wald_chi2", "s$fstatistic$p.value", "plm plm_vcov"),
+    ("ercomp", _V, _ALGEBRAIC, "variances of the parts of the error: idios, id, time", "ercomp(f)$sigma2", "plm"),
+    ("theta_quasi_demeaning", _V, _ALGEBRAIC, "share of the group mean taken away, by effect or by group",
+     "ercomp(f)$theta", "plm"),
+    ("fixef", _V, _ALGEBRAIC, "fixed effects, of two ways the individuals'", "fixef(f)", "plm"),
+    ("fixef_se", _V, _ALGEBRAIC, "their standard errors", 'attr(fixef(f), "se")', "plm"),
+    ("fixef_dfirst", _V, _ALGEBRAIC, "fixed effects less the first", 'fixef(f, type = "dfirst")', "plm"),
+    ("fixef_dmean", _V, _ALGEBRAIC, "fixed effects less their mean over the rows", 'fixef(f, type = "dmean")', "plm"),
+    ("fixef_time", _V, _ALGEBRAIC, "the times' fixed effects of two ways", 'fixef(f, effect = "time")', "plm"),
+    ("within_intercept", _S, _ALGEBRAIC, "overall intercept of a within model", "within_intercept(f)", "plm"),
+    ("within_intercept_se", _S, _ALGEBRAIC, "its standard error", 'attr(within_intercept(f), "se")', "plm"),
+    ("ranef", _V, _ALGEBRAIC, "random effects, of two ways the individuals'", "ranef(f)", "plm"),
+    ("ranef_time", _V, _ALGEBRAIC, "the times' random effects of two ways", 'ranef(f, effect = "time")', "plm"),
+    ("n_individuals", _S, _EXACT, "individuals in the rows used", "pdim(f)$nT$n", "plm"),
+    ("n_times", _S, _EXACT, "distinct times in the rows used", "pdim(f)$nT$T", "plm"),
+    ("parameter", _V, _EXACT, "parameters of a test's distribution under the null", "t$parameter", "plm_test"),
 )  # fmt: skip
 
-# In anova's table these are per model, elsewhere per fit; robcov knows one clustering, and no name for it.
+# In anova's table these are per model, elsewhere per fit; robcov knows one clustering, and no name for it; a test has
+# one statistic.
 _OTHER_LABELS: dict[tuple[str, str], Labels] = {
     **{("anova", name): _V for name in ("df_residual", "df", "f_statistic", "p_value")},
     ("robcov", "n_clusters"): _S,
+    ("plm", "rss"): _S,
+    ("plm_test", "statistic"): _S,
+    ("plm_test", "p_value"): _S,
 }
 
 
 QUANTITIES: dict[str, Quantity] = {row[0]: Quantity(*row[:5], frozenset(row[5].split())) for row in _ROWS}
-ESTIMATORS: tuple[str, ...] = ("lm", "ols", "robcov", "vcov_hc", "vcov_cluster", "ml_sandwich", "anova")
+ESTIMATORS: tuple[str, ...] = (
+    "lm", "ols", "robcov", "vcov_hc", "vcov_cluster", "ml_sandwich", "anova",
+    "plm", "plm_vcov", "plm_test",
+)  # fmt: skip
 
 
 def quantity(name: str) -> Quantity:

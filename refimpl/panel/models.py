@@ -218,8 +218,17 @@ class PanelFit:
 
     @cached_property
     def response(self) -> Array:
-        """The transformed response."""
+        """The transformed response, without weights."""
+        if self.levels.weights is not None:
+            return np.asarray(self.solution.y / np.sqrt(self.levels.weights))
         return self.levels.y if self.is_gls else self.solution.y
+
+    @cached_property
+    def fitted_values(self) -> Array:
+        """Fitted values of `response`, (nobs,)."""
+        if self.levels.weights is not None:
+            return np.asarray(self.response - self.residual_values / np.sqrt(self.levels.weights))
+        return self.response - self.residual_values
 
     @cached_property
     def residual_values(self) -> Array:
@@ -245,13 +254,16 @@ class PanelFit:
 
     @property
     def residuals(self) -> pd.Series[float]:
-        """Residuals of the transformed data, rows by individual and time; of the group means for a between model."""
+        """Residuals of the transformed data, rows by individual and time; of the group means for a between model.
+
+        Those of a weighted model are times the root of the weights, as plm has them; its fitted values are not.
+        """
         return pd.Series(self.residual_values, index=self.labels)
 
     @property
     def fitted(self) -> pd.Series[float]:
         """Fitted values of the transformed data."""
-        return pd.Series(self.response - self.residual_values, index=self.labels)
+        return pd.Series(self.fitted_values, index=self.labels)
 
     @cached_property
     def residual_quantiles(self) -> pd.Series[float]:
@@ -294,12 +306,12 @@ class PanelFit:
     @cached_property
     def r_squared(self) -> float:
         """The squared correlation of response and fitted values, both transformed; 1 - rss/tss where nothing varies."""
-        y = self.response - self.response.mean()
-        f = self.response - self.residual_values
-        f = f - f.mean()
+        y, f = self.response - self.response.mean(), self.fitted_values - self.fitted_values.mean()
         if self.coef_names == [INTERCEPT]:
-            return 1 - self.rss / self.tss
-        return float((y @ f) ** 2 / ((y @ y) * (f @ f)))
+            left = float(np.sum((self.response - self.fitted_values) ** 2))
+            return 1 - left / self.tss if self.tss > 0 else float("nan")
+        both = float((y @ y) * (f @ f))
+        return float((y @ f) ** 2) / both if both > 0 else float("nan")
 
     @cached_property
     def adj_r_squared(self) -> float:
@@ -308,10 +320,15 @@ class PanelFit:
 
     @cached_property
     def _wald(self) -> tuple[float, int]:
-        """b'V^-1 b of the slopes, and how many they are."""
+        """b'V^-1 b of the slopes, NaN where V is singular, and how many they are."""
         slopes = [j for j, name in enumerate(self.coef_names) if name != INTERCEPT]
         b, V = self.coef.to_numpy()[slopes], self.vcov_kept[np.ix_(slopes, slopes)]
-        return (float(b @ np.linalg.solve(V, b)) if slopes else float("nan")), len(slopes)
+        size = np.sqrt(np.abs(V.diagonal()))
+        usable = bool(slopes) and bool(np.isfinite(V).all()) and bool((size > 0).all())
+        scaled = V / np.outer(size, size) if usable else np.zeros_like(V)
+        if not usable or np.linalg.matrix_rank(scaled) < len(slopes):
+            return float("nan"), len(slopes)
+        return float((b / size) @ np.linalg.solve(scaled, b / size)), len(slopes)
 
     @property
     def f_statistic(self) -> float:
@@ -333,8 +350,8 @@ class PanelFit:
 
     @property
     def f_p_value(self) -> float:
-        """Upper tail of F."""
-        return float(upper_f(self.f_statistic, self.f_numdf, self.f_dendf))
+        """Upper tail of F; 1 where a covariance that is not positive makes F negative."""
+        return 1.0 if self.f_statistic < 0 else float(upper_f(self.f_statistic, self.f_numdf, self.f_dendf))
 
     @property
     def wald_chi2(self) -> float:
@@ -348,8 +365,8 @@ class PanelFit:
 
     @property
     def wald_p_value(self) -> float:
-        """Its upper tail."""
-        return float(upper_chi2(self.wald_chi2, self.wald_df))
+        """Its upper tail; 1 where a covariance that is not positive makes it negative."""
+        return 1.0 if self.wald_chi2 < 0 else float(upper_chi2(self.wald_chi2, self.wald_df))
 
     # -- random effects ----------------------------------------------------------------------------------------
 
@@ -384,6 +401,12 @@ class PanelFit:
         matrix = vcov.loc[self.coef_names, self.coef_names].to_numpy(dtype=np.float64)
         clusters = {"group": self.n_individuals, "time": self.n_times}.get(str(vcov.attrs.get("cluster")))
         return replace(self, covariance=PanelCovariance(matrix, name, clusters))
+
+    def predict(self, newdata: Data | None = None, na_fill: bool = False) -> pd.Series[float]:
+        """Predictions in levels; see effects.predict."""
+        from refimpl.panel.effects import predict
+
+        return predict(self, newdata, na_fill)
 
     def tidy(self) -> pd.DataFrame:
         """One row a coefficient, in broom's columns."""
@@ -525,6 +548,8 @@ def _solve_gls(
     s2_idios X'Omega^-1 X (Henderson's mixed-model equations, 1950).
     """
     s2 = components.variances
+    if not float(s2["idios"]) > 1e-12 * float(s2.sum()):
+        raise DataError("not-estimable", "the idiosyncratic variance is zero: generalised least squares has no weights")
     ratios = (float(s2["id"] / s2["idios"]), float(s2["time"] / s2["idios"]))
     solver = crossed(levels.panel, ratios)
     A = np.column_stack([levels.X, levels.y])

@@ -76,6 +76,8 @@ def variance_components(
     """
     chosen, correction = _choices(method, models, dfcor, panel.balanced)
     forms = Forms(X, y, Transformer(panel, effect))
+    if "etween" in chosen[1] and method != "nerlove":
+        forms.check_groups(chosen[0])
     if method == "nerlove":
         found = forms.nerlove()
     elif correction == EXACT:
@@ -122,6 +124,7 @@ def quasi_demeaning(variances: pd.Series[float], transformer: Transformer) -> di
     return theta
 
 
+UNDETERMINED = 1e13  # a condition beyond which the solution of the moment equations is rounding alone
 NO_VARIATION = float(np.sqrt(np.finfo(float).eps))  # plm drops a column whose values span less than this
 
 
@@ -148,6 +151,18 @@ class Forms:
         """Degrees of freedom that the effects take."""
         panel = self.transformer.panel
         return panel.n + panel.T - 1 if len(self.parts) == 2 else self.transformer.groups.size
+
+    def check_groups(self, first: RandomModel) -> None:
+        """Refuse fewer groups than a between model needs, after a within model without columns."""
+        if first == "within":
+            _ = self.within_slopes
+        for groups in self.parts.values():
+            k = int(varies(groups.means(self.X)).sum()) + self.X.shape[1] - self.slopes.shape[1]
+            if groups.size <= k:
+                needed = f"{k} coefficient(s) (incl. intercept) to be estimated"
+                raise DataError(
+                    "not-estimable", f"model not estimable: {needed} but only {groups.size} groups in the between model"
+                )
 
     # -- preliminary models -------------------------------------------------------------------------------------
 
@@ -177,11 +192,6 @@ class Forms:
 
     def between_fit(self, groups: Groups, model: RandomModel = "Between") -> LeastSquares:
         """The regression of group means, each weighted by its rows ("Between") or not ("between")."""
-        if groups.size <= self.X.shape[1]:
-            raise DataError(
-                "not-estimable",
-                f"{self.X.shape[1]} coefficient(s) to be estimated but only {groups.size} groups in the between model",
-            )
         weights = groups.counts if model == "Between" else None
         return ols(groups.means(self.X), groups.means(self.y[:, None])[:, 0], weights)
 
@@ -221,11 +231,11 @@ class Forms:
         """Forms over counts: q_W / (degrees of freedom), and (q_P / groups - that) / (rows a group); balanced."""
         rows = self.transformer.panel.N
         form, slopes = self.within_form(models[0])
-        idios = form / (rows, rows - self.lost, rows - self.lost - slopes)[correction[0]]
+        idios = form / _positive((rows, rows - self.lost, rows - self.lost - slopes)[correction[0]])
         out = [idios]
         for groups in self.parts.values():
             form, slopes = self.between_form(models[1], groups)
-            per_group = form / (groups.size, groups.size, groups.size - slopes - 1)[correction[1]]
+            per_group = form / _positive((groups.size, groups.size, groups.size - slopes - 1)[correction[1]])
             out.append((per_group - idios) * groups.size / rows)
         return out
 
@@ -247,7 +257,11 @@ class Forms:
         groups = self.parts.values()
         rows = [self.expected_within(models[0])] + [self.expected_between(models[1], g) for g in groups]
         forms = [self.within_form(models[0])[0]] + [self.between_form(models[1], g)[0] for g in groups]
-        return [float(s) for s in np.linalg.solve(np.array(rows), np.array(forms))]
+        size = np.maximum(np.abs(rows).max(axis=1), np.finfo(float).tiny)
+        scaled = np.array(rows) / size[:, None]
+        if not np.isfinite(scaled).all() or np.linalg.cond(scaled) > UNDETERMINED:
+            raise DataError("not-estimable", "model not estimable: the quadratic forms do not tell the variances apart")
+        return [float(s) for s in np.linalg.solve(scaled, np.array(forms) / size)]
 
     # -- expectations -------------------------------------------------------------------------------------------
 
@@ -288,6 +302,13 @@ class Forms:
             shared -= centred * float(other.counts @ other.counts) / rows
             out.append(shared - 2 * np.trace(H @ (q.T @ a)) + np.trace(HSH @ gram(q)))
         return np.array(out)
+
+
+def _positive(df: int) -> int:
+    """Degrees of freedom, refused where there are none."""
+    if df <= 0:
+        raise DataError("not-estimable", "model not estimable: no degrees of freedom are left for a variance component")
+    return df
 
 
 def gram(A: Array) -> Array:
