@@ -24,7 +24,8 @@ __all__ = ["ERROR_KINDS", "Case", "CaseError", "DataUnavailable", "case_in_memor
 ErrorKind = Literal[
     "unknown-column", "no-rows", "non-numeric-response", "infinite-values", "one-level-factor",
     "unseen-level", "cluster-length", "cluster-missing", "one-cluster", "models-differ", "bad-option",
-    "rank-deficient", "missing-index", "empty-model", "not-estimable", "formula-syntax", "formula-forbidden", "formula-too-large", "not-converged",
+    "rank-deficient", "missing-index", "empty-model", "not-estimable",
+    "formula-syntax", "formula-forbidden", "formula-too-large", "not-converged",
     "r-error", "crash", "timeout", "no-answer", "exception",
 ]  # fmt: skip
 ERROR_KINDS: frozenset[str] = frozenset(ErrorKind.__args__)  # type: ignore[attr-defined]
@@ -106,6 +107,7 @@ class AnovaOptions(_Options, frozen=True, kw_only=True):
     weights: str | None = None
 
 
+HausmanModel = Literal["within", "random", "between"]
 RandomModel = Literal["within", "pooling", "Between", "between"]
 
 
@@ -149,7 +151,7 @@ class PlmTestOptions(PanelOptions, frozen=True, kw_only=True):
     test: Literal["pFtest", "phtest", "plmtest", "pbgtest", "pwartest", "pcdtest"]
     model: Literal["within", "random", "pooling"] | None = None
     random_method: Literal["swar", "amemiya", "walhus", "nerlove"] | None = None
-    models: Annotated[list[Literal["within", "random", "between"]], msgspec.Meta(min_length=2, max_length=2)] | None = None
+    models: Annotated[list[HausmanModel], msgspec.Meta(min_length=2, max_length=2)] | None = None
     method: Literal["chisq", "aux"] | None = None
     robust: bool = False
     type: str | None = None

@@ -56,7 +56,7 @@ def panel_of(case: Case) -> Panel:
 
     column = case.options.get("weights")
     extra: dict[str, Any] = {} if column is None else {"(weights)": case.data[column]}
-    frame = model_frame(parse(case.formula), case.data, extra=extra)
+    frame = model_frame(parse(case.formula), with_index_factors(case), extra=extra)
     design, kept = model_matrix(frame), np.asarray(frame.kept)
     ids, times = (codes[kept] for codes in _index(case))
     order = np.lexsort((times, ids))
@@ -64,6 +64,12 @@ def panel_of(case: Case) -> Panel:
     X, y = np.asarray(design.X, dtype=np.float64), np.asarray(frame.response, dtype=np.float64)
     y = y if frame.offset is None else y - frame.offset
     return Panel(X[order], y[order], tuple(design.names), ids[order], times[order], root[order])
+
+
+def with_index_factors(case: Case) -> pd.DataFrame:
+    """The data with its index columns as factors, which they are in plm's formulas."""
+    given = case.options["index"]
+    return case.data if isinstance(given, int) else case.data.assign(**{n: pd.Categorical(case.data[n]) for n in given})
 
 
 def _index(case: Case) -> tuple[Codes, Codes]:

@@ -162,7 +162,8 @@ def _panel_attributes(fit: Any, estimator: str) -> Quantities:
 def _plm(case: Case) -> Quantities:
     fit = _panel(case)
     limits = fit.confint(case.options["level"])
-    found = _panel_attributes(fit, "plm") | {"conf_low": limits["low"], "conf_high": limits["high"]} | _effects(fit, case)
+    found = _panel_attributes(fit, "plm") | _effects(fit, case)
+    found |= {"conf_low": limits["low"], "conf_high": limits["high"]}
     if fit.model != "random":
         found.pop("wald_df", None)
     if (newdata := case.options.get("newdata")) is not None:
@@ -188,7 +189,8 @@ def _effects(fit: Any, case: Case) -> Quantities:
         "within_intercept": overall[0],
         "within_intercept_se": overall[1],
     }
-    return effects | ({"fixef_time": refimpl.fixef(fit, "time")["estimate"]} if both else {"fixef_se": table["std_error"]})
+    other = {"fixef_time": refimpl.fixef(fit, "time")["estimate"]} if both else {"fixef_se": table["std_error"]}
+    return effects | other
 
 
 _PANEL_COVARIANCES: Mapping[str, tuple[Callable[..., pd.DataFrame], tuple[str, ...]]] = {

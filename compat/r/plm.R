@@ -9,6 +9,7 @@ message_kinds <- c(message_kinds,
   "'arg' must be one of|not defined for first-difference|first-difference model meaningless" = "bad-option",
   "twoways effect only relevant for|dfcor should equal 3|only relevant for the between quadratic" = "bad-option",
   "type must be one of .* for a one way model|model has to be either|Model has to be either" = "bad-option",
+  "contains non-finite values"                 = "infinite-values",
   "for test = 'bcsclm'|only relevant for \"within\" models" = "bad-option"
 )
 
@@ -127,15 +128,15 @@ effect_quantities <- function(fit) {
   level <- plm::fixef(fit)
   se <- attr(level, "se")
   both <- fit$args$effect == "twoways"
-  overall <- plm::within_intercept(fit)
+  overall <- tryCatch(plm::within_intercept(fit), error = function(e) NULL)  # no duplicates for it
   list(
     fixef = function() plain_vector(level),
     fixef_se = function() if (!is.null(se)) setNames(as.double(se), names(level)),
     fixef_dfirst = function() plain_vector(plm::fixef(fit, type = "dfirst")),
     fixef_dmean = function() plain_vector(plm::fixef(fit, type = "dmean")),
     fixef_time = function() if (both) plain_vector(plm::fixef(fit, effect = "time")),
-    within_intercept = function() as.double(overall),
-    within_intercept_se = function() as.double(attr(overall, "se"))
+    within_intercept = function() if (!is.null(overall)) as.double(overall),
+    within_intercept_se = function() if (!is.null(overall)) as.double(attr(overall, "se"))
   )
 }
 

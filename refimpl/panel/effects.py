@@ -18,8 +18,8 @@ from refimpl.errors import DataError
 from refimpl.least_squares import ols
 from refimpl.linalg import Array
 from refimpl.linear import Data
-from refimpl.panel.index import PanelIndex, panel_index
-from refimpl.panel.models import INTERCEPT, PanelFit
+from refimpl.panel.index import PanelIndex, panel_index, with_factors
+from refimpl.panel.models import INTERCEPT, PanelFit, names_in
 from refimpl.panel.transforms import Effect, Groups
 
 Kind = Literal["level", "dfirst", "dmean"]
@@ -142,6 +142,9 @@ def predict(fit: PanelFit, newdata: Data | None = None, na_fill: bool = False) -
         if fit.model == "within":
             unexplained = fit.transformer.within(unexplained[:, None])[:, 0]
         return pd.Series(fit.levels.y - unexplained, index=fit.labels)
+    used = (fit.levels.panel.id.name, fit.levels.panel.time.name)
+    if all(name in newdata for name in used):
+        newdata = with_factors(newdata, panel_index(newdata, used), names_in(fit.formula))
     new = fit.design.for_newdata(newdata)
     linear = new.X[:, fit.coefficient_columns] @ fit.coef.to_numpy()
     linear = linear if new.offset is None else linear + new.offset

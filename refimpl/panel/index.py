@@ -6,7 +6,7 @@ Nothing is estimated here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,6 +39,11 @@ class Dimension:
         if isinstance(self.values, tuple):
             return self.values
         return tuple(as_text(self.values.values, self.values.kind))
+
+    @cached_property
+    def factor(self) -> pd.Categorical:
+        """The index as a factor: what plm makes of the column itself."""
+        return pd.Categorical.from_codes(self.codes, categories=list(self.levels))
 
     @property
     def missing(self) -> bool:
@@ -195,6 +200,14 @@ def panel_index(data: Any, index: IndexLike = None) -> PanelIndex:
     if len(index) != 2:
         raise DataError("bad-option", "an index is an individual's column and a time's")
     return PanelIndex(_dimension(data, index[0], "individual"), _dimension(data, index[1], "time"))
+
+
+def with_factors(data: Any, panel: PanelIndex, used: Collection[str]) -> Any:
+    """The data with its index columns as factors, as in a pdata.frame, if one of the names `used` is among them."""
+    own = {one.name: one.factor for one in (panel.id, panel.time) if one.name in used}
+    if not own:
+        return data
+    return data.assign(**own) if isinstance(data, pd.DataFrame) else {**data, **own}
 
 
 def _dimension(data: Mapping[str, Any] | pd.DataFrame, name: str, role: str) -> Dimension:

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from refimpl.distributions import t_quantile, two_sided_t, upper_chi2, upper_f
 from refimpl.errors import DataError
 from refimpl.formula import Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
+from refimpl.formula.syntax import symbols
 from refimpl.least_squares import LeastSquares, ols
 from refimpl.linalg import Array
 from refimpl.linear import WEIGHTS, Data, column
-from refimpl.panel.index import IndexLike, PanelDimensions, PanelIndex, dimensions, panel_index
+from refimpl.panel.index import IndexLike, PanelDimensions, PanelIndex, dimensions, panel_index, with_factors
 from refimpl.panel.transforms import Effect, Transformer, crossed
 from refimpl.panel.variance_components import (
     RandomMethod,
@@ -441,8 +442,9 @@ def plm(
 ) -> PanelFit:
     """A linear model of a panel, as plm 2.6-2 fits it.
 
-    `index`: (individual, time) columns of `data`; see panel_index. `weights`: for pooling and within models. Rows with
-    a missing value in a variable are left out; a pair of individual and time that occurs twice is warned of.
+    `index`: (individual, time) columns of `data`; see panel_index. In the formula they are factors, whatever they are
+    in `data`. `weights`: for pooling and within models. Rows with a missing value in a variable are left out; a pair
+    of individual and time that occurs twice is warned of.
     Raises FormulaError, and DataError: unknown-column, no-rows, non-numeric-response, infinite-values,
     one-level-factor, missing-index, bad-option, empty-model, not-estimable; RankDeficient (see variance_components).
     """
@@ -450,7 +452,7 @@ def plm(
     parsed = parse(formula) if isinstance(formula, str) else formula
     panel = panel_index(data, index)
     extra = {} if weights is None else {WEIGHTS: column(data, weights)}
-    frame = model_frame(parsed, data, extra=extra)
+    frame = model_frame(parsed, with_factors(data, panel, names_in(parsed)), extra=extra)
     design = model_matrix(frame)
     levels = panel_data(frame, design, panel)
     transformer = Transformer(levels.panel, effect)
@@ -464,6 +466,12 @@ def plm(
     return PanelFit(
         parsed, data, model, effect, frame, design, levels, transformer, names, labels, solution, components
     )
+
+
+def names_in(formula: Formula) -> set[str]:
+    """The columns that a formula names."""
+    sides = [formula.right] if formula.left is None else [formula.left, formula.right]
+    return {symbol.name for side in sides for symbol in symbols(side)}
 
 
 def _check(model: str, effect: str, weights: Any) -> None:
