@@ -4,13 +4,13 @@ and Lambda's pattern.
 Fixed effects, rows and offsets come from `frame` and `matrix`. Source: Bates, Maechler, Bolker & Walker (2015), J.
 Stat. Software 67(1), sections 2.2 and 2.3; lme4 1.1-31 lFormula. Every form, with what it means:
 
-    (1 | g)          an intercept for each level of g
-    (x | g)          intercept and slope, correlated                  = (1 + x | g)
-    (0 + x | g)      the slope alone
-    (x || g)         uncorrelated                                     = (1 | g) + (0 + x | g); a factor's columns stay
-    correlated (1 | a:b)        the pairs of levels that occur
-    (1 | a/b)        nested                                           = (1 | b:a) + (1 | a)
-    (f | g)          a factor slope, by its contrasts; (0 + f | g) by all its levels
+    (1 | g)        an intercept for each level of g
+    (x | g)        intercept and slope, correlated, as (1 + x | g)
+    (0 + x | g)    the slope alone
+    (x || g)       uncorrelated: (1 | g) + (0 + x | g); a factor's columns stay correlated among themselves
+    (1 | a:b)      the pairs of levels that occur
+    (1 | a/b)      nested: (1 | b:a) + (1 | a)
+    (f | g)        a factor slope by its contrasts; (0 + f | g) by all its levels
 """
 
 from __future__ import annotations

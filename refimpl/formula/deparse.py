@@ -27,7 +27,9 @@ _ESCAPES = {
 
 def is_syntactic(name: str) -> bool:
     """Whether R writes this name without backticks."""
-    return _SYNTACTIC.match(name) is not None and name not in RESERVED and not re.match(r"\.\.\d+\Z", name)
+    if not _SYNTACTIC.match(name) or name in RESERVED or re.match(r"\.\.[0-9]+\Z", name):
+        return False
+    return name.isascii() or all(c.isalpha() or c.isdecimal() or c in "._" for c in name)
 
 
 def quote_name(name: str) -> str:

@@ -271,6 +271,8 @@ def _C(arguments: Arguments) -> Value:
     value = arguments.value("object")
     if not isinstance(value, Levels) or not is_factor(value):
         raise arguments.fail("the object is not a factor")
+    if len(value.levels) < 2:
+        raise arguments.fail("contrasts can be applied only to factors with 2 or more levels", "one-level-factor")
     contrast = _chosen_contrast(arguments, value)
     if contrast.n_levels != len(value.levels):
         raise arguments.fail(f"a contrast for {contrast.n_levels} levels; the factor has {len(value.levels)}")

@@ -154,7 +154,7 @@ def from_column(column: Any, name: str) -> Value:
     if isinstance(column, pd.api.extensions.ExtensionArray):
         if isinstance(column.dtype, pd.StringDtype):
             return from_strings(column)
-        column = _from_extension(column)
+        return _from_extension(column, name)
     values = np.asarray(column)
     if values.ndim != 1:
         raise DataError("r-error", f"column '{name}' has {values.ndim} dimensions, not one")
@@ -174,7 +174,9 @@ def from_column(column: Any, name: str) -> Value:
     )
 
 
-def _from_extension(column: Any) -> npt.NDArray[Any]:
-    if column.dtype.kind == "f":
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.asarray(column.astype(object))
+def _from_extension(column: Any, name: str) -> Value:
+    """pandas' own arrays: nullable numbers and logicals keep their type even where every value is missing."""
+    kind = {"f": "double", "i": "integer", "u": "integer", "b": "logical"}.get(column.dtype.kind)
+    if kind is None:
+        return _from_objects(np.asarray(column.astype(object)), name)
+    return Numeric(np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)), kind)

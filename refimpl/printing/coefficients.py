@@ -14,7 +14,8 @@ from refimpl.printing.numbers import EPSILON, Number, format_numbers, format_pva
 from refimpl.printing.tables import WIDTH, print_matrix, widest
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."), (1.0, " "))
-LEGEND = "Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
+LEGEND = "0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
+LEGEND_FITS = 62  # R counts the bytes of the quotes, so a little more than there is to see
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,13 @@ def print_coefmat(
 
 
 def legend(width: int = WIDTH) -> list[str]:
-    """What the stars mean, wrapped where the page is narrow."""
-    if widest([LEGEND]) <= width:
-        return [LEGEND]
-    return textwrap.wrap(LEGEND, width - 2, initial_indent="  ", subsequent_indent="  ")
+    """What the stars mean; below a page narrower than 62 the codes go on lines of their own."""
+    title = "Signif. codes:  "
+    if width >= LEGEND_FITS:
+        return [title + LEGEND]
+    if width >= widest([LEGEND]):
+        return [title, LEGEND]
+    return [title, *textwrap.wrap(LEGEND, width - 3, initial_indent="  ", subsequent_indent="  ")]
 
 
 def _number_cells(
@@ -112,7 +116,12 @@ def _number_cells(
 
 
 def _estimate_cells(values: Sequence[Number], digits: int) -> list[str]:
-    """Estimates and standard errors in one layout, rounded where the smallest of them has `digits` digits."""
+    """Estimates and standard errors in one layout, rounded where the smallest of them has `digits` digits.
+
+    As in R they are blank where not one is finite.
+    """
+    if not any(x is not None and math.isfinite(x) for x in values):
+        return [""] * len(values)
     sizes = [abs(x) for x in values if x and math.isfinite(x)]
     if sizes:
         places = max(1, digits - 1 - math.floor(math.log10(min(sizes))))
@@ -134,4 +143,6 @@ def _rounded(x: Number, places: int) -> Number:
 
 
 def _is_zero(text: str) -> bool:
-    return not text.strip("0. -") or (text.strip()[0] in "-0" and float(text) == 0)
+    """Whether a cell shows a zero, in any notation."""
+    digits = text.strip().lstrip("-").partition("e")[0].replace(".", "")
+    return bool(digits) and not digits.strip("0")

@@ -16,6 +16,8 @@ LOG10_2 = math.log10(2)
 EXTENDED_BITS = 64  # significand of the long double in which R counts significant digits
 EXACT_DIGITS = 15  # R counts digits by arithmetic up to here, from the C library's text beyond
 
+MOST_DIGITS = 308  # the largest power of ten that is a double
+
 Number = float | None  # None is R's NA, nan its NaN
 
 
@@ -189,8 +191,8 @@ def round_half(x: float, digits: int) -> float:
     if not math.isfinite(x) or x == 0 or digits + LOG10_2 * (math.frexp(x)[1] - 0.5) > EXACT_DIGITS:
         return x
     size = abs(x)
-    lower = math.floor(Fraction(size) * Fraction(10) ** digits)
-    down, up = float(f"{lower}e{-digits}"), float(f"{lower + 1}e{-digits}")
+    lower = math.floor(scale_by_ten(size, digits))
+    down, up = scale_by_ten(lower, -digits), scale_by_ten(lower + 1, -digits)
     below, above = size - down, up - size
     nearest = up if above < below or (above == below and lower % 2) else down
     return math.copysign(nearest, x)
@@ -201,14 +203,24 @@ def signif(x: float, digits: int) -> float:
     if not math.isfinite(x) or x == 0 or digits > EXACT_DIGITS:
         return x
     shift = max(1, digits) - 1 - math.floor(math.log10(abs(x)))
-    if abs(shift) > 22:  # ten to that power is no double
-        return float(f"{x:.{max(1, digits) - 1}e}")
-    scaled = x * 10.0**shift if shift >= 0 else x / 10.0**-shift
-    return float(f"{round(scaled)}e{-shift}")
+    return scale_by_ten(round(scale_by_ten(x, shift)), -shift)
+
+
+def scale_by_ten(x: float, digits: int) -> float:
+    """x * 10^digits in doubles, the power by repeated squaring as R has it; in two steps where it would overflow."""
+    if abs(digits) > MOST_DIGITS:
+        part = math.copysign(MOST_DIGITS, digits)
+        return scale_by_ten(scale_by_ten(x, int(part)), digits - int(part))
+    power, square, n = 1.0, 10.0, abs(digits)
+    while n:
+        power, square, n = power * square if n % 2 else power, square * square, n // 2
+    return x * power if digits >= 0 else x / power
 
 
 def zapsmall(values: Sequence[Number], digits: int = 7) -> list[Number]:
     """R's zapsmall: rounded so that what is tiny beside the largest of them becomes zero."""
     largest = max((abs(x) for x in values if x is not None and not math.isnan(x)), default=0.0)
-    places = max(0, math.floor(digits - math.log10(largest) + 0.5)) if 0 < largest < math.inf else digits
+    places = digits
+    if largest > 0:
+        places = max(0, math.floor(digits - math.log10(largest) + 0.5)) if math.isfinite(largest) else 0
     return [None if x is None else round_half(x, places) for x in values]
