@@ -20,6 +20,7 @@ from compat.cells import Cell, Labelled, labelled
 from compat.compare import Row, Verdict, compare_quantity
 from compat.implementations import Implementation
 from compat.refits import Ask, Fit, Known, Rows, Unanswered, fitted, multiplied, not_negative, same, unchanged, zero
+from compat.relations_panel import panel_relations
 from compat.strategies import Drawn, Problem
 from compat.tolerance import Held, both, cloned, orthogonal, square_sum
 
@@ -472,6 +473,7 @@ def _relations() -> Iterator[Relation]:
     yield _relation("hc-are-ordered", "vcov_hc", hc_are_ordered, draw.drawn(TAME))
     yield _relation("cr-are-ordered", "vcov_cluster", cr_are_ordered, draw.drawn(MANY_CLUSTERS))
     yield _relation("adjustments-lengthen", "vcov_cluster", adjustments_lengthen, draw.drawn(CLUSTERED_UNWEIGHTED))
+    yield from panel_relations(_relation)
 
 
 RELATIONS: Mapping[str, Relation] = {relation.name: relation for relation in _relations()}

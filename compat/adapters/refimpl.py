@@ -213,7 +213,7 @@ def _plm_vcov(case: Case) -> Quantities:
 
 def _plm_test(case: Case) -> Quantities:
     test = _PANEL_TESTS[case.options["test"]](case)
-    parameter = {"parameter": test.parameters} if test.parameters else {}
+    parameter = {"parameter": pd.Series(test.parameters, dtype=float)} if test.parameters else {}
     p_value = {} if np.isnan(test.p_value) else {"p_value": test.p_value}
     return {"statistic": test.statistic} | p_value | parameter
 

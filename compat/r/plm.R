@@ -58,11 +58,11 @@ panel_rows <- function(request) {
   suppressWarnings(plm::pdata.frame(data, index = panel_index(request), row.names = FALSE))$.row
 }
 
-#' A quantity by row (a pseries, or a plain vector of a between or fd model) under the data's own labels.
+#' A quantity by row under the data's own labels: plm gives the sorted rows the labels of the rows as they came.
 by_row <- function(x, request, model, labels = names(x)) {
   values <- as.double(x)
   if (identical(model, "between")) return(setNames(values, labels))
-  setNames(values, panel_rows(request)[as.integer(labels)])
+  setNames(values, panel_rows(request)[match(labels, row.names(request$data))])
 }
 
 plain_vector <- function(x) setNames(as.double(x), names(x))

@@ -41,9 +41,9 @@ class Dimension:
         return tuple(as_text(self.values.values, self.values.kind))
 
     @cached_property
-    def factor(self) -> pd.Categorical:
+    def factor(self) -> pd.Categorical[Any]:
         """The index as a factor: what plm makes of the column itself."""
-        return pd.Categorical.from_codes(self.codes, categories=list(self.levels))
+        return pd.Categorical.from_codes(self.codes.tolist(), categories=pd.Index(self.levels, dtype=object))
 
     @property
     def missing(self) -> bool:
