@@ -146,7 +146,7 @@ def _index(case: Case) -> Any:
     return given if isinstance(given, int) else given[0] if len(given) == 1 else tuple(given)
 
 
-def _panel(case: Case, **changes: Any) -> Any:
+def panel_fit(case: Case, **changes: Any) -> Any:
     """The panel model of a case; `changes` are options that are not the case's."""
     names = ("model", "effect", "random_method", "random_models", "random_dfcor", "weights")
     return refimpl.plm(case.formula, case.data, _index(case), **(_given(case, *names) | changes))
@@ -160,7 +160,7 @@ def _panel_attributes(fit: Any, estimator: str) -> Quantities:
 
 
 def _plm(case: Case) -> Quantities:
-    fit = _panel(case)
+    fit = panel_fit(case)
     limits = fit.confint(case.options["level"])
     found = _panel_attributes(fit, "plm") | _effects(fit, case)
     found |= {"conf_low": limits["low"], "conf_high": limits["high"]}
@@ -203,7 +203,7 @@ _PANEL_COVARIANCES: Mapping[str, tuple[Callable[..., pd.DataFrame], tuple[str, .
 
 
 def _plm_vcov(case: Case) -> Quantities:
-    fit = _panel(case)
+    fit = panel_fit(case)
     estimate, options = _PANEL_COVARIANCES[case.options["vcov"]]
     found = _panel_attributes(fit.with_vcov(estimate(fit, **_given(case, *options))), "plm_vcov")
     if fit.model != "random":
@@ -223,24 +223,24 @@ def _hausman(case: Case) -> Any:
         vcov = refimpl.plm_vcov_hc if case.options["robust"] else None
         return refimpl.phtest_aux(case.formula, case.data, _index(case), case.options["effect"], vcov)
     models = case.options.get("models", ["within", "random"])
-    return refimpl.phtest(*(_panel(case, model=one) for one in models))
+    return refimpl.phtest(*(panel_fit(case, model=one) for one in models))
 
 
 def _dependence(case: Case) -> Any:
     options = {"test": case.options["type"]} if "type" in case.options else {}
     if "model" in case.options:
-        return refimpl.pcdtest(_panel(case), **options)
+        return refimpl.pcdtest(panel_fit(case), **options)
     return refimpl.pcdtest_heterogeneous(case.formula, case.data, _index(case), **options)
 
 
 _PANEL_TESTS: Mapping[str, Callable[[Case], Any]] = {
-    "pFtest": lambda case: refimpl.pFtest(_panel(case, model="within"), _panel(case, model="pooling")),
+    "pFtest": lambda case: refimpl.pFtest(panel_fit(case, model="within"), panel_fit(case, model="pooling")),
     "phtest": _hausman,
     "plmtest": lambda case: refimpl.plmtest(
-        _panel(case, model="pooling", effect="individual"), **_given(case, "effect", "type")
+        panel_fit(case, model="pooling", effect="individual"), **_given(case, "effect", "type")
     ),
-    "pbgtest": lambda case: refimpl.pbgtest(_panel(case), **_given(case, "order", "type")),
-    "pwartest": lambda case: refimpl.pwartest(_panel(case, model="within"), **_given(case, "type")),
+    "pbgtest": lambda case: refimpl.pbgtest(panel_fit(case), **_given(case, "order", "type")),
+    "pwartest": lambda case: refimpl.pwartest(panel_fit(case, model="within"), **_given(case, "type")),
     "pcdtest": _dependence,
 }
 

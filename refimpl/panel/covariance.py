@@ -163,9 +163,9 @@ def bartlett(lag: int, maxlag: int) -> float:
     return 1 - lag / (maxlag + 1)
 
 
-def _named(fit: PanelFit, matrix: Array, cluster: str) -> pd.DataFrame:
+def _named(fit: PanelFit, matrix: Array, cluster: str, name: str) -> pd.DataFrame:
     frame = pd.DataFrame(matrix, index=fit.coef_names, columns=fit.coef_names)
-    frame.attrs["cluster"] = cluster
+    frame.attrs |= {"cluster": cluster, "name": name}
     return frame
 
 
@@ -191,7 +191,7 @@ def plm_vcov_hc(
     _check("method", method, tuple(INNER))
     _check("cluster", cluster, ("group", "time"))
     parts, inner = parts_of(fit, type), INNER[method]
-    return _named(fit, parts.sandwich(parts.factor(type, inner, cluster) * parts.meat(cluster, inner)), cluster)
+    return _named(fit, parts.sandwich(parts.factor(type, inner, cluster) * parts.meat(cluster, inner)), cluster, "vcovHC")
 
 
 def plm_vcov_scc(
@@ -212,7 +212,8 @@ def plm_vcov_scc(
     for lag in range(1, min(lags, parts.panel.T - 1) + 1):
         A = parts.lagged(lag, inner)
         meat = meat + weight(lag, lags) * (A + A.T)
-    return _named(fit, parts.sandwich(parts.factor(type, inner, "time") * meat), "time")
+    name = "vcovNW" if inner == "white" else "vcovSCC"
+    return _named(fit, parts.sandwich(parts.factor(type, inner, "time") * meat), "time", name)
 
 
 def plm_vcov_nw(
@@ -234,7 +235,7 @@ def plm_vcov_dc(fit: PanelFit, type: Type = "HC0") -> pd.DataFrame:
         (-1, "group", "white"),
     )
     meat = sum(sign * parts.factor(type, inner, by) * parts.meat(by, inner) for sign, by, inner in terms)
-    return _named(fit, parts.sandwich(np.asarray(meat)), "group-time")
+    return _named(fit, parts.sandwich(np.asarray(meat)), "group-time", "vcovDC")
 
 
 def plm_vcov_bk(fit: PanelFit, type: Type = "HC0", cluster: Cluster = "group", diagonal: bool = False) -> pd.DataFrame:
@@ -258,7 +259,7 @@ def plm_vcov_bk(fit: PanelFit, type: Type = "HC0", cluster: Cluster = "group", d
         S = np.diag(np.diag(S))
     columns = [sparse.coo_array((x, place), shape).tocsr() for x in parts.X.T]
     meat = np.array([[column_form(a, S, b) for b in columns] for a in columns])
-    return _named(fit, parts.sandwich(meat), cluster)
+    return _named(fit, parts.sandwich(meat), cluster, "vcovBK")
 
 
 def column_form(a: sparse.csr_array, S: Array, b: sparse.csr_array, block: int = 4096) -> float:

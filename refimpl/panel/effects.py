@@ -33,9 +33,9 @@ def fixef(
 
     `effect` of a two-way model: individual (the default; the first time's effect is 0), time (the first individual's
     is 0), or twoways, their sum at each row. `type`: as they are, less the first, or less their mean weighted by rows.
-    The standard errors are those of the levels for every type, as in plm (2.6-2: fixef). plm reads the effects of an
-    unbalanced two-way model off the first row of each individual or time, other effect included, and so gives another
-    number for an individual that lacks the first time, or a time that the first individual lacks.
+    The standard errors are those of the levels for every type, as in plm (2.6-2: fixef). In an unbalanced two-way
+    model plm's "individual" and "time" do not add up to its own "twoways" where an individual lacks the first time or
+    the first individual lacks a time; these do.
     Raises DataError `bad-option` for another model or option.
     """
     _need(fit, "within", "fixed effects")

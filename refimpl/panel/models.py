@@ -8,8 +8,8 @@ afterwards (effects, predictions) in effects.py.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -93,6 +93,7 @@ class PanelFit:
     components: VarianceComponents | None = None
     covariance: PanelCovariance | None = None
     extra_rank: int = 0  # an intercept that was put back and takes no degree of freedom
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # what plm() was told, defaults left out
 
     # -- coefficients ------------------------------------------------------------------------------------------
 
@@ -393,7 +394,7 @@ class PanelFit:
 
     # -- use ---------------------------------------------------------------------------------------------------
 
-    def with_vcov(self, vcov: pd.DataFrame, name: str = "given") -> PanelFit:
+    def with_vcov(self, vcov: pd.DataFrame, name: str | None = None) -> PanelFit:
         """The fit with another covariance (plm: summary(fit, vcov = )).
 
         Tables keep their degrees of freedom; F takes clusters - 1 where the covariance says how it is clustered
@@ -401,7 +402,14 @@ class PanelFit:
         """
         matrix = vcov.loc[self.coef_names, self.coef_names].to_numpy(dtype=np.float64)
         clusters = {"group": self.n_individuals, "time": self.n_times}.get(str(vcov.attrs.get("cluster")))
-        return replace(self, covariance=PanelCovariance(matrix, name, clusters))
+        shown = name or str(vcov.attrs.get("name", "given"))
+        return replace(self, covariance=PanelCovariance(matrix, shown, clusters))
+
+    def summary(self) -> Any:
+        """A summary whose str() is what plm prints."""
+        from refimpl.printing.panel import panel_summary
+
+        return panel_summary(self)
 
     def predict(self, newdata: Data | None = None, na_fill: bool = False) -> pd.Series[float]:
         """Predictions in levels; see effects.predict."""
@@ -463,9 +471,13 @@ def plm(
     kept, solution = _solve(model, levels, transformer, components)
     names = tuple(name for name, keep in zip(levels.names, kept, strict=True) if keep)
     labels = _labels(model, levels, transformer)
+    told = {"weights": weights, "effect": None if effect == "individual" else effect, "index": index}
+    told |= {"model": None if model == "within" else model, "random_method": random_method}
+    told |= {"random_models": random_models, "random_dfcor": random_dfcor}
     return PanelFit(
-        parsed, data, model, effect, frame, design, levels, transformer, names, labels, solution, components
-    )
+        parsed, data, model, effect, frame, design, levels, transformer, names, labels, solution, components,
+        arguments={name: value for name, value in told.items() if value is not None},
+    )  # fmt: skip
 
 
 def names_in(formula: Formula) -> set[str]:

@@ -9,17 +9,20 @@ from refimpl.printing.coefficients import Columns, print_coefmat
 from refimpl.printing.frames import anova_table, print_anova, print_frame
 from refimpl.printing.linear import LinearSummary, summary
 from refimpl.printing.numbers import format_c, format_number, format_numbers, format_pval, round_half, signif, zapsmall
+from refimpl.printing.panel import PanelSummary, panel_summary
 from refimpl.printing.tables import print_matrix, print_named
 
 __all__ = [
     "Columns",
     "LinearSummary",
+    "PanelSummary",
     "anova_table",
     "deparse_lines",
     "format_c",
     "format_number",
     "format_numbers",
     "format_pval",
+    "panel_summary",
     "print_anova",
     "print_coefmat",
     "print_frame",
