@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def cloned_vcov(one: Fit, many: Fit) -> Rows:
         yield from compare_quantity(name, many.known(name).cells, known.cells, cloned(scale))
 
 
-def copies_shrink(fit: Ask, d: Drawn, estimator: str = "lm") -> Rows:
+def copies_shrink(fit: Ask, d: Drawn, estimator: str) -> Rows:
     """Naive standard errors shrink by sqrt((n - p)/(k n - p)), as if copies were new observations."""
     one, many = fit(d.problem.case(estimator)), fit(copies(d).case(estimator))
     n, k = d.problem.n, d.times
@@ -399,81 +400,74 @@ CLONES = draw.problems(condition=10.0, intercept=True, decades=_HALF_A_DECADE, n
 OF_ESTIMATOR = {"lm": WILD, "ols": OF_RMS, "robcov": TAME_OF_RMS, "vcov_hc": TAME, "vcov_cluster": CLUSTERED}
 CR = draw.one_of("CR0", "CR1", "CR1S", "CR2", "CR3")
 HC = draw.one_of("HC0", "HC1", "HC2", "HC3", "HC4", "HC4m", "HC5")
-_COPIES = {"times": draw.two_to_fifty, "order": draw.row_order}
+
+Parts = Callable[[Problem], SearchStrategy[Any]]
 
 
 def _relation(
-    name: str, estimators: str, holds: Callable[[Ask, Drawn], Rows], strategy: SearchStrategy[Drawn]
+    name: str, estimators: str, holds: Callable[..., Rows], data: SearchStrategy[Problem], **parts: Parts
 ) -> Relation:
+    """A relation whose text is the first line of its function; one with an `estimator` is told which."""
     function = holds.func if isinstance(holds, partial) else holds
     text = (function.__doc__ or "").strip().splitlines()[0]
-    return Relation(name, text, frozenset(estimators.split()), holds, strategy)
+    if "estimator" in signature(holds).parameters:
+        name, holds = f"{name}-{estimators}", partial(holds, estimator=estimators)
+    return Relation(name, text, frozenset(estimators.split()), holds, draw.drawn(data, **parts))
 
 
-def _relations() -> Iterator[Relation]:
-    yield _relation("copies-leave-robcov", "robcov", copies_leave_robust, draw.drawn(CLONES, **_COPIES))
-    of_rows = draw.one_of("CR0", "CR2", "CR3")
-    yield _relation(
-        "copies-leave-hc", "vcov_hc vcov_cluster", copies_leave_rows, draw.drawn(CLONES, **_COPIES, type=of_rows)
-    )
-    of_clusters = draw.one_of("CR0", "CR1", "CR2", "CR3")
-    yield _relation(
-        "copies-leave-clusters", "vcov_cluster", copies_leave_clusters, draw.drawn(CLONES, **_COPIES, type=of_clusters)
-    )
+def _of_copies() -> Iterator[Relation]:
+    copied: dict[str, Parts] = {"times": draw.two_to_fifty, "order": draw.row_order}
+    rows, clusters = draw.one_of("CR0", "CR2", "CR3"), draw.one_of("CR0", "CR1", "CR2", "CR3")
+    yield _relation("copies-leave-robcov", "robcov", copies_leave_robust, CLONES, **copied)
+    yield _relation("copies-leave-hc", "vcov_hc vcov_cluster", copies_leave_rows, CLONES, **copied, type=rows)
+    yield _relation("copies-leave-clusters", "vcov_cluster", copies_leave_clusters, CLONES, **copied, type=clusters)
     for estimator in ("lm", "ols"):
+        yield _relation("copies-shrink", estimator, copies_shrink, CLONES, **copied)
+    yield _relation("counts-are-copies", "lm", counts_are_copies, UNWEIGHTED, counts=draw.row_counts)
+
+
+def _of_every_estimator() -> Iterator[Relation]:
+    for estimator, data in OF_ESTIMATOR.items():
+        kind = HC if estimator == "vcov_hc" else CR
+        factors = draw.mild_factors if estimator == "vcov_cluster" else draw.column_factors
+        units: dict[str, Parts] = {"a": draw.nonzero, "b": draw.shift, "type": kind}
+        yield _relation("rows-in-any-order", estimator, rows_in_any_order, data, order=draw.row_order, type=kind)
+        yield _relation("response-in-other-units", estimator, response_in_other_units, data, **units)
         yield _relation(
-            f"copies-shrink-{estimator}",
-            estimator,
-            partial(copies_shrink, estimator=estimator),
-            draw.drawn(CLONES, **_COPIES),
+            "regressors-in-other-units", estimator, regressors_in_other_units, data, factors=factors, type=kind
         )
-    yield _relation("counts-are-copies", "lm", counts_are_copies, draw.drawn(UNWEIGHTED, counts=draw.row_counts))
-    for estimator in ("lm", "ols", "robcov", "vcov_hc", "vcov_cluster"):
-        for verb, function, parts in (
-            ("rows-in-any-order", rows_in_any_order, {"order": draw.row_order}),
-            ("response-in-other-units", response_in_other_units, {"a": draw.nonzero, "b": draw.shift}),
-            (
-                "regressors-in-other-units",
-                regressors_in_other_units,
-                {"factors": draw.mild_factors if estimator == "vcov_cluster" else draw.column_factors},
-            ),
-            ("missing-rows-are-left-out", missing_rows_are_left_out, {"rows": draw.some_rows}),
-        ):
-            strategy = draw.drawn(OF_ESTIMATOR[estimator], **parts, type=HC if estimator == "vcov_hc" else CR)
-            yield _relation(f"{verb}-{estimator}", estimator, partial(function, estimator=estimator), strategy)
-    for estimator in ("robcov", "vcov_cluster"):
-        strategy = draw.drawn(OF_ESTIMATOR[estimator], order=draw.label_order, type=CR)
-        function = partial(clusters_under_any_name, estimator=estimator)
-        yield _relation(f"clusters-under-any-name-{estimator}", estimator, function, strategy)
-    yield _relation(
-        "columns-in-any-order", "lm", columns_in_any_order, draw.drawn(NONE_ALIASED, order=draw.column_order)
-    )
-    yield _relation(
-        "combinations-add-nothing",
-        "lm",
-        combinations_add_nothing,
-        draw.drawn(NONE_ALIASED, factors=draw.column_factors),
-    )
-    yield _relation("frisch-waugh-lovell", "lm", frisch_waugh_lovell, draw.drawn(SEVERAL, order=draw.column_order))
-    yield _relation("no-weight-no-part", "lm", no_weight_no_part, draw.drawn(ALL_WEIGHTED, rows=draw.some_rows))
-    yield _relation("offsets-are-subtracted", "lm", offsets_are_subtracted, draw.drawn(WILD, a=draw.nonzero))
-    singles = {"order": draw.row_order}
-    yield _relation(
-        "singletons-are-rows", "vcov_hc vcov_cluster", singletons_are_rows,
-        draw.drawn(CLUSTERED_UNWEIGHTED, **singles, type=draw.one_of(*SINGLETONS)),
-    )  # fmt: skip
-    yield _relation(
-        "singletons-are-no-clusters", "robcov", singletons_are_no_clusters, draw.drawn(TAME_OF_RMS, **singles)
-    )
-    yield _relation(
-        "gaussian-likelihood-is-hc0", "ml_sandwich vcov_hc", gaussian_likelihood_is_hc0, draw.drawn(TAME_FULL_RANK)
-    )
-    yield _relation("f-is-t-squared", "lm anova", f_is_t_squared, draw.drawn(SEVERAL))
-    yield _relation("residuals-are-orthogonal", "lm", residuals_are_orthogonal, draw.drawn(WILD))
-    yield _relation("hc-are-ordered", "vcov_hc", hc_are_ordered, draw.drawn(TAME))
-    yield _relation("cr-are-ordered", "vcov_cluster", cr_are_ordered, draw.drawn(MANY_CLUSTERS))
-    yield _relation("adjustments-lengthen", "vcov_cluster", adjustments_lengthen, draw.drawn(CLUSTERED_UNWEIGHTED))
-    yield from panel_relations(_relation)
+        yield _relation(
+            "missing-rows-are-left-out", estimator, missing_rows_are_left_out, data, rows=draw.some_rows, type=kind
+        )
+        if estimator in ("robcov", "vcov_cluster"):
+            names: dict[str, Parts] = {"order": draw.label_order, "type": kind}
+            yield _relation("clusters-under-any-name", estimator, clusters_under_any_name, data, **names)
 
 
-RELATIONS: Mapping[str, Relation] = {relation.name: relation for relation in _relations()}
+def _of_lm() -> Iterator[Relation]:
+    order, factors, rows = draw.column_order, draw.column_factors, draw.some_rows
+    yield _relation("columns-in-any-order", "lm", columns_in_any_order, NONE_ALIASED, order=order)
+    yield _relation("combinations-add-nothing", "lm", combinations_add_nothing, NONE_ALIASED, factors=factors)
+    yield _relation("frisch-waugh-lovell", "lm", frisch_waugh_lovell, SEVERAL, order=order)
+    yield _relation("no-weight-no-part", "lm", no_weight_no_part, ALL_WEIGHTED, rows=rows)
+    yield _relation("offsets-are-subtracted", "lm", offsets_are_subtracted, WILD, a=draw.nonzero)
+    yield _relation("residuals-are-orthogonal", "lm", residuals_are_orthogonal, WILD)
+    yield _relation("f-is-t-squared", "lm anova", f_is_t_squared, SEVERAL)
+
+
+def _of_sandwiches() -> Iterator[Relation]:
+    singles: dict[str, Parts] = {"order": draw.row_order, "type": draw.one_of(*SINGLETONS)}
+    both_kinds = "vcov_hc vcov_cluster"
+    yield _relation("singletons-are-rows", both_kinds, singletons_are_rows, CLUSTERED_UNWEIGHTED, **singles)
+    yield _relation("singletons-are-no-clusters", "robcov", singletons_are_no_clusters, TAME_OF_RMS, **singles)
+    yield _relation("gaussian-likelihood-is-hc0", "ml_sandwich vcov_hc", gaussian_likelihood_is_hc0, TAME_FULL_RANK)
+    yield _relation("hc-are-ordered", "vcov_hc", hc_are_ordered, TAME)
+    yield _relation("cr-are-ordered", "vcov_cluster", cr_are_ordered, MANY_CLUSTERS)
+    yield _relation("adjustments-lengthen", "vcov_cluster", adjustments_lengthen, CLUSTERED_UNWEIGHTED)
+
+
+RELATIONS: Mapping[str, Relation] = {
+    relation.name: relation
+    for relations in (_of_copies(), _of_every_estimator(), _of_lm(), _of_sandwiches(), panel_relations(_relation))
+    for relation in relations
+}

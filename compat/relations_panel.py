@@ -204,33 +204,33 @@ def name_order(problem: Problem) -> SearchStrategy[tuple[int, ...]]:
     return st.permutations(range(problem.frame["who"].nunique())).map(tuple)
 
 
+Parts = Callable[[Problem], SearchStrategy[Any]]
+
+
 class Register(Protocol):
-    """Makes a relation of a name, estimators, a function and a strategy."""
+    """Makes a relation of a name, estimators, a function, its panels and what else is drawn for them."""
 
     def __call__(
-        self, name: str, estimators: str, holds: Callable[[Ask, Drawn], Rows], strategy: SearchStrategy[Drawn]
+        self, name: str, estimators: str, holds: Callable[..., Rows], data: SearchStrategy[Problem], **parts: Parts
     ) -> Any:
         """Return the relation."""
 
 
 def panel_relations(register: Register) -> Iterator[Any]:
     """Every relation of this room."""
-    effects = draw.one_of("individual", "time", "twoways")
-    yield register("within-is-dummies", "plm lm", within_is_dummies, draw.drawn(panels(), type=effects))
-    yield register("arellano-is-cr0", "plm_vcov vcov_cluster", arellano_is_cr0, draw.drawn(panels()))
-    yield register("pooling-is-lm", "plm lm", pooling_is_lm, draw.drawn(panels()))
-    yield register("between-is-lm-of-means", "plm lm", between_is_lm_of_means, draw.drawn(panels()))
-    whole = draw.drawn(panels(balanced=True))
+    some, whole, effects = panels(), panels(balanced=True), draw.one_of("individual", "time", "twoways")
+    yield register("within-is-dummies", "plm lm", within_is_dummies, some, type=effects)
+    yield register("arellano-is-cr0", "plm_vcov vcov_cluster", arellano_is_cr0, some)
+    yield register("pooling-is-lm", "plm lm", pooling_is_lm, some)
+    yield register("between-is-lm-of-means", "plm lm", between_is_lm_of_means, some)
     yield register("two-ways-are-double-demeaning", "plm lm", balanced_twoways_is_double_demeaning, whole)
     yield register("no-differences-no-effects", "plm", no_differences_no_effects, whole)
-    named = draw.drawn(panels(), order=name_order)
-    yield register("constants-change-nothing", "plm", constants_change_nothing, named)
+    yield register("constants-change-nothing", "plm", constants_change_nothing, some, order=name_order)
     for model in ("within", "random", "between", "fd"):
-        yield register(f"individuals-under-any-name-{model}", "plm", partial(names_of_individuals, model=model), named)
-        ordered = draw.drawn(panels(), order=draw.row_order)
-        yield register(f"rows-in-any-order-plm-{model}", "plm", partial(rows_of_a_panel, model=model), ordered)
-    two = draw.drawn(panels(times=(2, 2)))
-    yield register("two-waves-are-differences", "plm", two_waves_are_differences, two)
-    yield register("double-clustering-is-a-sum", "plm_vcov", double_clustering_is_a_sum, draw.drawn(panels()))
-    yield register("no-lags-are-white", "plm_vcov", no_lags_are_white, draw.drawn(panels()))
-    yield register("f-test-is-anova", "plm_test anova", f_test_is_anova, draw.drawn(panels(), type=effects))
+        names, rows = partial(names_of_individuals, model=model), partial(rows_of_a_panel, model=model)
+        yield register(f"individuals-under-any-name-{model}", "plm", names, some, order=name_order)
+        yield register(f"rows-in-any-order-plm-{model}", "plm", rows, some, order=draw.row_order)
+    yield register("two-waves-are-differences", "plm", two_waves_are_differences, panels(times=(2, 2)))
+    yield register("double-clustering-is-a-sum", "plm_vcov", double_clustering_is_a_sum, some)
+    yield register("no-lags-are-white", "plm_vcov", no_lags_are_white, some)
+    yield register("f-test-is-anova", "plm_test anova", f_test_is_anova, some, type=effects)

@@ -125,7 +125,7 @@ def ols(X: Array, y: Array, weights: Array | None = None, tol: float = QR_TOLERA
     top = 1.0 if weights is None else _weight_scale(weights)
     inverse = solved.inverse * np.outer(scale[:p][solved.kept], scale[:p][solved.kept]) * top
     used = len(y) if weights is None else int((weights > 0).sum())
-    rss = float(solved.rss / top / scale[p] ** 2) if used > solved.kept.sum() else 0.0
+    rss = float(solved.rss / top / scale[p] / scale[p]) if used > solved.kept.sum() else 0.0
     which = np.ix_(*2 * [np.flatnonzero(solved.kept)])
     own = scale[:p][solved.kept] * np.sqrt(top)
     return LeastSquares(X, y, weights, solved.kept, coef, low, inverse, rss, G[which], own)

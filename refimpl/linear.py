@@ -247,8 +247,9 @@ class LinearFit:
         for a model of the intercept alone. ols: 1 - rss / tss about the mean of the response.
         """
         if self.model == "ols":
-            return 1 - self.deviance / self._total
-        return self._explained / (self._explained + self.deviance) if self._df_model else 0.0
+            return 1 - float(_ratio(np.float64(self.deviance), np.float64(self._total)))
+        share = _ratio(np.float64(self._explained), np.float64(self._explained + self.deviance))
+        return float(share) if self._df_model else 0.0
 
     @cached_property
     def adj_r_squared(self) -> float:

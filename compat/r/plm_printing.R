@@ -1,11 +1,9 @@
-# What plm prints: summaries of panel models, frozen. A request of the line protocol a line in, FOLDER/<id>.json out.
+# What plm prints: summaries of panel models. Requests of printing.R from stdin; each answer becomes FOLDER/<id>.json.
 #   Rscript --vanilla plm_printing.R FOLDER
-# Fits, the formula gate and the reading of data are worker.R's and plm.R's.
 
-here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1L]))
 folder <- commandArgs(TRUE)[1L]
-source(file.path(here, "worker.R"), encoding = "UTF-8")
-start(here)
+here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1L]))
+source(file.path(here, "printing.R"), encoding = "UTF-8")
 
 defaults <- list(model = "within", effect = "individual")
 
@@ -24,26 +22,24 @@ typed_call <- function(call) {
   call
 }
 
-printed <- function(raw) {
-  request <- read_request(raw)
+panel_fit <- function(request) {
   model <- plm_model(request)
   model$fit$call <- typed_call(model$call)
-  old <- options(digits = raw$print$digits, width = raw$print$width)
-  on.exit(options(old))
-  vcov <- if (request$estimator == "plm_vcov") eval(panel_vcov_call(request), list(fit = model$fit))
-  shown <- if (is.null(vcov)) summary(model$fit) else summary(model$fit, vcov = vcov)
-  capture.output(print(shown))
+  model$fit
 }
 
-input <- file("stdin", "r", encoding = "UTF-8")
-while (length(line <- readLines(input, n = 1L, warn = FALSE))) {
-  raw <- read_line(line)
-  provenance <- list(
-    r_version = jsonlite::unbox(R.version.string), packages = package_versions("plm"),
-    platform = jsonlite::unbox(R.version$platform), locale = jsonlite::unbox(Sys.getlocale())
-  )
-  frozen <- list(print = jsonlite::unbox(raw$id), provenance = provenance, text = suppressWarnings(printed(raw)))
-  path <- file(file.path(folder, paste0(raw$id, ".json")), "w", encoding = "UTF-8")
-  writeLines(enc2utf8(as.character(jsonlite::toJSON(frozen, pretty = 2))), path, useBytes = TRUE)
-  close(path)
+printers$plm <- function(request) print(summary(panel_fit(request)))
+printers$plm_vcov <- function(request) {
+  fit <- panel_fit(request)
+  print(summary(fit, vcov = eval(panel_vcov_call(request), list(fit = fit))))
 }
+
+linear_provenance <- provenance
+provenance <- function(line, estimator) {
+  found <- linear_provenance(line, estimator)
+  found$packages <- package_versions("plm")
+  found$r_code_sha256 <- jsonlite::unbox(sha256(file.path(here, "plm_printing.R")))
+  found
+}
+
+freeze_prints(folder)

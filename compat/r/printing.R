@@ -38,6 +38,7 @@ pieces <- list(
   named = function(x, job) capture.output(print(setNames(x, strings(job$names)), digits = job$digits)),
   printCoefmat = coefmat,
   deparse = function(x, job) deparse(str2lang(job$text), width.cutoff = job$cutoff),
+  version = function(x, job) R.version.string,
   data.frame = function(x, job) capture.output(print(frame(job$data, job$row_names), digits = job$digits))
 )
 
@@ -88,7 +89,9 @@ print_request <- function(raw) {
   shown <- raw$print
   request <- read_request(raw)
   suppressPackageStartupMessages(if (request$estimator %in% c("ols", "robcov")) library("rms", character.only = TRUE))
-  old <- options(digits = shown$digits, width = shown$width, show.signif.stars = shown$stars)
+  old <- options(
+    digits = shown$digits, scipen = shown$scipen, width = shown$width, show.signif.stars = shown$signif_stars
+  )
   on.exit(options(old))
   capture.output(printers[[request$estimator]](request))
 }

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("hypothesis", reason="relations need hypothesis: pip install 'rcompat[test]'")
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from compat.compare import ABSENT, Row
 from compat.implementations import Implementation
@@ -31,6 +31,7 @@ SETTINGS = settings(
     derandomize=_MORE is None,
     deadline=None,
     database=None,
+    phases=(Phase.generate, Phase.shrink),  # which lines were run explains nothing here
     suppress_health_check=list(HealthCheck),
 )
 

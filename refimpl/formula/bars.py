@@ -1,5 +1,4 @@
-"""lme4's bars: `(x | g)` taken out of a formula, expanded, ordered, and turned into grouping factors, columns of Z
-and Lambda's pattern.
+"""lme4's bars: taken out of a formula, expanded, ordered, turned into grouping factors, Z and Lambda's pattern.
 
 Fixed effects, rows and offsets come from `frame` and `matrix`. Source: Bates, Maechler, Bolker & Walker (2015), J.
 Stat. Software 67(1), sections 2.2 and 2.3; lme4 1.1-31 lFormula. Every form, with what it means:
@@ -155,9 +154,7 @@ def _uncorrelated(bar: Call, source: str) -> list[Call]:
 
 
 def _moved(node: Expression, position: int) -> Expression:
-    """The same expression at another place of the text; lme4 too writes the terms of `||` as text and reads them
-    again.
-    """
+    """The same expression at another place: lme4 too writes the terms of `||` as text and reads them again."""
     if isinstance(node, Call):
         return replace(node, arguments=tuple(_moved(a, position) for a in node.arguments), position=position)
     return replace(node, position=position)
@@ -201,9 +198,7 @@ def _rebuilt(formula: Formula, right: Expression) -> Formula:
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """One random term: `group` and its `levels`, `codes` (n,) of the rows, and the term's own `matrix` with r columns
-    (cnms).
-    """
+    """One random term: `group` and its `levels`, `codes` (n,) of the rows, the term's own `matrix` with r columns."""
 
     bar: Bar
     group: str
@@ -276,9 +271,7 @@ class RandomEffects:
         return np.array(bounds)
 
     def lambda_pattern(self) -> tuple[Indices, Indices, Indices]:
-        """Lambda's nonzero cells: row, column and the index into theta of each, in the order of lme4's Lind (rows of
-        Lambda).
-        """
+        """Lambda's nonzero cells, row by row as lme4's Lind: the row, the column and the index into theta of each."""
         rows, columns, index = [], [], []
         start = first = 0
         for term in self.terms:

@@ -1,7 +1,6 @@
 """R's text of a formula: `deparse` writes what R's own deparse writes, so that names agree to the letter.
 
-Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: deparse,
-as.character).
+Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: as.character).
 """
 
 from __future__ import annotations
@@ -62,9 +61,7 @@ def _escape(text: str, quote: str) -> str:
 
 
 def format_double(value: float) -> str:
-    """A double as as.character and deparse of R 4.2 write it: at most 15 significant digits, the shorter notation,
-    ties fixed.
-    """
+    """A double as R 4.2 writes it: at most 15 significant digits, the shorter notation, fixed on a tie."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):

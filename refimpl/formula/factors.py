@@ -141,9 +141,7 @@ def _cross(left: Levels, right: Levels, separator: str, lexical: bool) -> Levels
 
 
 def _breaks(arguments: Arguments, x: Floats) -> Floats:
-    """The sorted limits; a single number is a count of intervals of equal length, the outer limits moved out by 0.1
-    %.
-    """
+    """The sorted limits; one number is a count of equal intervals, the outer limits moved out by a thousandth."""
     given = arguments.numbers("breaks").values
     if given.size != 1:
         breaks = np.sort(given[~np.isnan(given)])

@@ -1,6 +1,4 @@
-"""Cuts formula text into tokens, as R's scanner does. Characters that R allows elsewhere but no formula needs are
-refused by name here.
-"""
+"""Cuts formula text into tokens, as R's scanner does; what R knows but no formula needs is refused by name here."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ class Token:
 
 
 def tokenize(source: str) -> list[Token]:
-    """The tokens of a formula, line breaks included, one `end` last. Raises FormulaError at the first character that
-    cannot be read.
-    """
+    """The tokens of a formula, line breaks included, one `end` last. Raises FormulaError at what cannot be read."""
     tokens: list[Token] = []
     at = 0
     while at < len(source):

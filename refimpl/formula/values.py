@@ -48,9 +48,7 @@ class Numeric:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A factor, an ordered factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or
-    character.
-    """
+    """A factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or character."""
 
     codes: Codes
     levels: tuple[str, ...]
@@ -69,9 +67,7 @@ class Levels:
         return Levels(self.codes[kept], self.levels, self.kind, self.contrast)
 
     def without_unused(self) -> Levels:
-        """The same values with only the levels that occur; a contrast of its own is dropped with them (R:
-        model.frame).
-        """
+        """The same values with only the levels that occur; a contrast of its own goes with the others, as in R."""
         present = np.zeros(len(self.levels) + 1, dtype=bool)
         present[self.codes] = True  # a missing code, -1, marks the extra cell at the end
         present = present[:-1]

@@ -191,7 +191,9 @@ def plm_vcov_hc(
     _check("method", method, tuple(INNER))
     _check("cluster", cluster, ("group", "time"))
     parts, inner = parts_of(fit, type), INNER[method]
-    return _named(fit, parts.sandwich(parts.factor(type, inner, cluster) * parts.meat(cluster, inner)), cluster, "vcovHC")
+    return _named(
+        fit, parts.sandwich(parts.factor(type, inner, cluster) * parts.meat(cluster, inner)), cluster, "vcovHC"
+    )
 
 
 def plm_vcov_scc(

@@ -29,7 +29,8 @@ from refimpl.printing.numbers import (
     signif,
     zapsmall,
 )
-from refimpl.printing.tables import WIDTH, pad_left, print_matrix, print_named, widest
+from refimpl.printing.options import DEFAULT, Options
+from refimpl.printing.tables import pad_left, print_matrix, print_named, widest
 
 if TYPE_CHECKING:
     from refimpl.linear import LinearFit
@@ -45,14 +46,14 @@ class LinearSummary:
     fit: LinearFit
     call: tuple[str, ...]
 
-    def text(self, digits: int = 7, signif_stars: bool = True, width: int = WIDTH) -> str:
-        """What R prints under options(digits, show.signif.stars, width), without the last line feed."""
+    def text(self, options: Options = DEFAULT) -> str:
+        """What R prints under these options, without the last line feed."""
         if self.fit.model == "ols":
-            lines = ols_lines(self.fit, self.call, digits, width)
+            lines = ols_lines(self.fit, self.call, options)
         elif self.fit.covariance is not None:
-            lines = coeftest_lines(self.fit, digits, signif_stars, width)
+            lines = coeftest_lines(self.fit, options)
         else:
-            lines = lm_lines(self.fit, self.call, digits, signif_stars, width)
+            lines = lm_lines(self.fit, self.call, options)
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -107,75 +108,67 @@ def coefficient_table(fit: LinearFit, test: str = "t") -> dict[str, list[Number]
     }
 
 
-def residual_lines(fit: LinearFit, digits: int, width: int) -> list[str]:
+def residual_lines(fit: LinearFit, digits: int, options: Options) -> list[str]:
     """Five quantiles of the residuals, or all of them where there are few degrees of freedom.
 
     lm clears the quantiles of what is tiny beside the largest, rms does not.
     """
     if fit.df_residual > FEW:
-        values = numbers(fit.residual_quantiles)
-        shown = zapsmall(values, digits + 1) if fit.model == "lm" else values
-        return print_named(QUANTILES, format_numbers(shown, digits), width)
-    residuals = fit.residuals
-    if fit.model == "lm" and fit.solution.weights is not None:
-        residuals = residuals * np.sqrt(fit.solution.weights)
-    return print_named([str(label) for label in residuals.index], format_numbers(numbers(residuals), digits), width)
+        names, values = list(QUANTILES), numbers(fit.residual_quantiles)
+        values = zapsmall(values, digits + 1) if fit.model == "lm" else values
+    else:
+        residuals = fit.residuals
+        if fit.model == "lm" and fit.solution.weights is not None:
+            residuals = residuals * np.sqrt(fit.solution.weights)
+        names, values = [str(label) for label in residuals.index], numbers(residuals)
+    return print_named(names, format_numbers(values, digits, scipen=options.scipen), options.width)
 
 
 # ---- lm ---------------------------------------------------------------------------------------------------------
 
 
-def fewer(option: int) -> int:
-    """The digits that summaries take by themselves from R's option."""
-    return max(3, option - 3)
-
-
-def lm_lines(fit: LinearFit, call: Sequence[str], option: int, signif_stars: bool, width: int) -> list[str]:
-    """R's print.summary.lm, line by line; `option` is R's option digits."""
-    digits = fewer(option)
+def lm_lines(fit: LinearFit, call: Sequence[str], options: Options) -> list[str]:
+    """R's print.summary.lm, line by line."""
+    digits = max(3, options.digits - 3)
     weights = fit.solution.weights
     weighted = weights is not None and bool(np.ptp(weights[fit.solution.used]))
     lines = ["", "Call:", *call, "", "Weighted Residuals:" if weighted else "Residuals:"]
     if fit.df_residual > 0:
-        lines += residual_lines(fit, digits, width)
+        lines += residual_lines(fit, digits, options)
     else:
         lines.append(f"ALL {fit.rank} residuals are 0: no residual degrees of freedom!")
-    lines += ["", *_lm_coefficients(fit, digits, signif_stars, width), ""]
-    sigma = format_number(signif(fit.sigma, digits), option)
+    lines += ["", *_lm_coefficients(fit, digits, options), ""]
+    sigma = format_number(signif(fit.sigma, digits), options.digits, options.scipen)
     lines.append(f"Residual standard error: {sigma} on {fit.df_residual} degrees of freedom")
     if fit.n_dropped:
         lines.append(f"  ({fit.n_dropped} observation{'s' * (fit.n_dropped > 1)} deleted due to missingness)")
-    return [*lines, *_lm_explained(fit, option), ""]
+    return [*lines, *_lm_explained(fit, digits, options), ""]
 
 
-def _lm_coefficients(fit: LinearFit, digits: int, signif_stars: bool, width: int) -> list[str]:
+def _lm_coefficients(fit: LinearFit, digits: int, options: Options) -> list[str]:
     if not fit.names:
         return ["No Coefficients"]
     aliased = int(fit.aliased.sum())
     title = f"Coefficients: ({aliased} not defined because of singularities)" if aliased else "Coefficients:"
-    table = coefficient_table(fit)
-    return [title, *print_coefmat(fit.names, table, digits, signif_stars=signif_stars, width=width)]
+    return [title, *print_coefmat(fit.names, coefficient_table(fit), digits, options=options)]
 
 
-def _lm_explained(fit: LinearFit, option: int) -> Iterator[str]:
+def _lm_explained(fit: LinearFit, digits: int, options: Options) -> Iterator[str]:
     if math.isnan(fit.f_numdf):
         return
-    digits = fewer(option)
     r_squared, adjusted, f = (format_c(x, digits) for x in (fit.r_squared, fit.adj_r_squared, fit.f_statistic))
-    top, bottom = (format_number(x, option) for x in (fit.f_numdf, fit.f_dendf))
-    p = format_pval([fit.f_p_value], digits)[0]
+    top, bottom = (format_number(x, options.digits, options.scipen) for x in (fit.f_numdf, fit.f_dendf))
+    p = format_pval([fit.f_p_value], digits, scipen=options.scipen)[0]
     yield f"Multiple R-squared:  {r_squared},\tAdjusted R-squared:  {adjusted} "
     yield f"F-statistic: {f} on {top} and {bottom} DF,  p-value: {p}"
 
 
-def coeftest_lines(fit: LinearFit, option: int, signif_stars: bool, width: int) -> list[str]:
+def coeftest_lines(fit: LinearFit, options: Options) -> list[str]:
     """lmtest's print.coeftest: tests with the covariance of the fit, aliased coefficients left out."""
-    digits = max(3, option - 2)
     test = "t" if 0 < fit.df_test < math.inf else "z"
     kept = [i for i, gone in enumerate(fit.aliased) if not gone]
     table = {name: [column[i] for i in kept] for name, column in coefficient_table(fit, test).items()}
-    names = [fit.names[i] for i in kept]
-    body = print_coefmat(names, table, digits, signif_stars=signif_stars, width=width)
+    body = print_coefmat([fit.names[i] for i in kept], table, options=options)
     return ["", f"{test} test of coefficients:", "", *body, ""]
 
 
@@ -214,39 +207,39 @@ class Block:
         return lines
 
 
-def ols_lines(fit: LinearFit, call: Sequence[str], option: int, width: int) -> list[str]:
-    """rms's print.ols, line by line (rms 6.5-0); `option` is R's option digits, which its table alone looks at."""
+def ols_lines(fit: LinearFit, call: Sequence[str], options: Options) -> list[str]:
+    """rms's print.ols, line by line (rms 6.5-0); the option digits matters where a number grows scientific."""
     lines = []
     if fit.n_dropped:
         names, counts = zip(*missing_counts(fit), strict=True)
         lines = ["Frequencies of Missing Values Due to Each Variable"]
-        lines += [*print_named(names, [str(count) for count in counts], width), ""]
+        lines += [*print_named(names, [str(count) for count in counts], options.width), ""]
     lines += ["Linear Regression Model", "", *call, ""]
     lines += [""] * bool(fit.n_dropped)
-    lines += [*beside(ols_blocks(fit, option)), ""]
+    lines += [*beside(ols_blocks(fit, options)), ""]
     if fit.df_residual > 0:
-        lines += ["Residuals", "", *residual_lines(fit, OLS_DIGITS, width), "", ""]
-    return [*lines, *_ols_coefficients(fit, option, width), ""]
+        lines += ["Residuals", "", *residual_lines(fit, OLS_DIGITS, options), "", ""]
+    return [*lines, *_ols_coefficients(fit, options), ""]
 
 
-def ols_blocks(fit: LinearFit, option: int) -> list[Block]:
+def ols_blocks(fit: LinearFit, options: Options) -> list[Block]:
     """What was fitted, the likelihood-ratio test, and how well the model discriminates."""
     size = ((fit.nobs, None), (fit.sigma, OLS_DIGITS), (fit.df_counted, None))
     test = ((fit.lr_chi2, 2), (fit.lr_df, None), (fit.lr_p_value, OLS_DIGITS))
     indexes = ((fit.r_squared, 3), (fit.adj_r_squared, 3), (fit.g_index, 3))
-    fitted = _known(("Obs", "sigma", "d.f."), size, option)
+    fitted = _known(("Obs", "sigma", "d.f."), size, options)
     on = "Cluster on"
     if fit.covariance is not None and fit.n_clusters is not None:
         fitted += ((on, fit.covariance.cluster or "cluster"), ("Clusters", str(fit.n_clusters)))
     return [
         Block(("", ""), fitted, on),
-        Block(("Model Likelihood", "Ratio Test"), _known(("LR chi2", "d.f.", "Pr(> chi2)"), test, option)),
-        Block(("Discrimination", "Indexes"), _known(("R2", "R2 adj", "g"), indexes, option)),
+        Block(("Model Likelihood", "Ratio Test"), _known(("LR chi2", "d.f.", "Pr(> chi2)"), test, options)),
+        Block(("Discrimination", "Indexes"), _known(("R2", "R2 adj", "g"), indexes, options)),
     ]
 
 
 def _known(
-    labels: Sequence[str], statistics: Sequence[tuple[float, int | None]], option: int
+    labels: Sequence[str], statistics: Sequence[tuple[float, int | None]], options: Options
 ) -> tuple[tuple[str, str], ...]:
     """Rows of a block: a number and its decimals, None for as many as it has.
 
@@ -254,16 +247,16 @@ def _known(
     """
     known = [(label, x) for label, (x, _) in zip(labels, statistics, strict=True) if not math.isnan(x)]
     places = [n for _, n in statistics]
-    return tuple((label, decimals([x], n, option)[0]) for (label, x), n in zip(known, places, strict=False))
+    return tuple((label, decimals([x], n, options)[0]) for (label, x), n in zip(known, places, strict=False))
 
 
-def decimals(values: Sequence[Number], places: int | None, option: int) -> list[str]:
+def decimals(values: Sequence[Number], places: int | None, options: Options) -> list[str]:
     """Numbers as rms writes them: with so many decimals if R's format makes them fixed; missing ones blank."""
     known = [None if x is None or math.isnan(x) else x for x in values]
     if places is None:
-        return format_numbers(known, option, na="")
+        return format_numbers(known, options.digits, scipen=options.scipen, na="")
     rounded = [None if x is None else round_half(x, places) for x in known]
-    return format_numbers(rounded, option, nsmall=places, scipen=1, na="")
+    return format_numbers(rounded, options.digits, nsmall=places, scipen=1, na="")
 
 
 def beside(blocks: Sequence[Block]) -> list[str]:
@@ -274,18 +267,18 @@ def beside(blocks: Sequence[Block]) -> list[str]:
     return ["".join(cell + " " * 4 for cell in row) for row in zip(*filled, strict=True)]
 
 
-def _ols_coefficients(fit: LinearFit, option: int, width: int) -> list[str]:
+def _ols_coefficients(fit: LinearFit, options: Options) -> list[str]:
     columns = {
-        "Coef": decimals(numbers(fit.coef), OLS_DIGITS, option),
-        "S.E.": decimals(numbers(fit.std_error), OLS_DIGITS, option),
-        "t": decimals(numbers(fit.statistic), 2, option),
-        "Pr(>|t|)": [_ols_p(p, option) for p in fit.p_value],
+        "Coef": decimals(numbers(fit.coef), OLS_DIGITS, options),
+        "S.E.": decimals(numbers(fit.std_error), OLS_DIGITS, options),
+        "t": decimals(numbers(fit.statistic), 2, options),
+        "Pr(>|t|)": [_ols_p(p, options) for p in fit.p_value],
     }
-    return print_matrix(fit.names, list(columns), list(columns.values()), right=False, width=width)
+    return print_matrix(fit.names, list(columns), list(columns.values()), right=False, width=options.width)
 
 
-def _ols_p(p: float, option: int) -> str:
-    return f"<{LEAST_P:.{OLS_DIGITS}f}" if p < LEAST_P else decimals([p], OLS_DIGITS, option)[0]
+def _ols_p(p: float, options: Options) -> str:
+    return f"<{LEAST_P:.{OLS_DIGITS}f}" if p < LEAST_P else decimals([p], OLS_DIGITS, options)[0]
 
 
 def missing_counts(fit: LinearFit) -> list[tuple[str, int]]:

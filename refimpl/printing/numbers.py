@@ -139,9 +139,9 @@ def format_numbers(
     return [common.write(x, na) for x in values]
 
 
-def format_number(x: Number, digits: int = 7) -> str:
+def format_number(x: Number, digits: int = 7, scipen: int = 0) -> str:
     """R's format() of one number."""
-    return format_numbers([x], digits)[0]
+    return format_numbers([x], digits, scipen=scipen)[0]
 
 
 def format_c(x: Number, digits: int) -> str:
@@ -153,7 +153,9 @@ def format_c(x: Number, digits: int) -> str:
 # ---- p-values ---------------------------------------------------------------------------------------------------
 
 
-def format_pval(values: Iterable[Number], digits: int = 5, eps: float = EPSILON, na: str = "NA") -> list[str]:
+def format_pval(
+    values: Iterable[Number], digits: int = 5, eps: float = EPSILON, na: str = "NA", scipen: int = 0
+) -> list[str]:
     """p-values as text, those below `eps` as `<eps` (R: format.pval). nan and None both give `na`."""
     values = list(values)
     known = [None if x is None or math.isnan(x) else x for x in values]
@@ -163,21 +165,21 @@ def format_pval(values: Iterable[Number], digits: int = 5, eps: float = EPSILON,
     large = {i: x for i, x in shown.items() if x >= least}
     small = {i: x for i, x in shown.items() if i not in large}
     for together in (large, small):
-        out |= zip(together, format_numbers(together.values(), digits), strict=True)
+        out |= zip(together, format_numbers(together.values(), digits, scipen=scipen), strict=True)
     below = [i for i, x in enumerate(known) if x is not None and x < eps]
     if below:
         widest = max((len(out[i]) for i in shown), default=None)
-        out |= dict.fromkeys(below, _below(eps, digits, widest))
+        out |= dict.fromkeys(below, _below(eps, digits, widest, scipen))
     return [out[i] for i in range(len(values))]
 
 
-def _below(eps: float, digits: int, widest: int | None) -> str:
+def _below(eps: float, digits: int, widest: int | None, scipen: int) -> str:
     """The text `< eps`: fewer digits than the other p-values, and no space where they are short."""
     digits = max(1, digits - 2)
     if widest is not None and digits > 1 and digits + 6 > widest:
         digits = max(1, widest - 7)
     gap = "" if digits == 1 and (widest is None or widest <= 6) else " "
-    return f"<{gap}{format_number(eps, digits)}"
+    return f"<{gap}{format_number(eps, digits, scipen)}"
 
 
 # ---- rounding ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Summaries of panel models as plm 2.6-2 prints them.
 
-Every number comes from the fit; nothing is estimated here. The theta of an unbalanced panel is summarised over its rows.
+Every number comes from the fit; nothing is estimated here. Theta of an unbalanced panel is summarised over its rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from refimpl.linalg import Array
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import Columns, print_coefmat
 from refimpl.printing.numbers import format_number, format_numbers, format_pval, signif, zapsmall
-from refimpl.printing.tables import WIDTH, print_matrix, print_named
+from refimpl.printing.options import DEFAULT, Options
+from refimpl.printing.tables import print_matrix, print_named
 
 if TYPE_CHECKING:
     from refimpl.panel.models import PanelFit
@@ -34,9 +35,9 @@ class PanelSummary:
     fit: PanelFit
     call: tuple[str, ...]
 
-    def text(self, digits: int = 7, signif_stars: bool = True, width: int = WIDTH) -> str:
-        """What R prints under options(digits, show.signif.stars, width), without the last line feed."""
-        return "\n".join(panel_lines(self.fit, self.call, digits, signif_stars, width))
+    def text(self, options: Options = DEFAULT) -> str:
+        """What R prints under these options, without the last line feed."""
+        return "\n".join(panel_lines(self.fit, self.call, options))
 
     def __str__(self) -> str:
         """R's print with its default options."""
@@ -71,9 +72,9 @@ def constant(value: Any) -> Expression:
     return Call("c", tuple(constant(one) for one in value))
 
 
-def panel_lines(fit: PanelFit, call: Sequence[str], option: int, signif_stars: bool, width: int) -> list[str]:
-    """plm's print.summary.plm, line by line; `option` is R's option digits."""
-    digits = max(3, option - 2)
+def panel_lines(fit: PanelFit, call: Sequence[str], options: Options) -> list[str]:
+    """plm's print.summary.plm, line by line."""
+    digits = max(3, options.digits - 2)
     lines = [*title(fit), ""]
     if fit.covariance is not None:
         lines += [f"Note: Coefficient variance-covariance matrix supplied: {fit.covariance.name}", ""]
@@ -81,10 +82,9 @@ def panel_lines(fit: PanelFit, call: Sequence[str], option: int, signif_stars: b
     if fit.nobs != fit.levels.panel.N:
         lines.append(f"Observations used in estimation: {fit.nobs}")
     if fit.components is not None:
-        lines += ["", "Effects:", *effect_lines(fit, option, width)]
-    lines += ["", "Residuals:", *residual_lines(fit.residual_values, digits, width), ""]
-    lines += coefficient_lines(fit, digits, signif_stars, width)
-    return [*lines, "", *size_lines(fit, digits, option)]
+        lines += ["", "Effects:", *effect_lines(fit, options)]
+    lines += ["", "Residuals:", *residual_lines(fit.residual_values, digits, options), ""]
+    return [*lines, *coefficient_lines(fit, digits, options), "", *size_lines(fit, digits, options)]
 
 
 def title(fit: PanelFit) -> list[str]:
@@ -98,17 +98,18 @@ def title(fit: PanelFit) -> list[str]:
     return [f"{first} ", f"   ({METHODS.get(fit.components.method, METHODS['swar'])}'s transformation)"]
 
 
-def effect_lines(fit: PanelFit, option: int, width: int) -> Iterator[str]:
+def effect_lines(fit: PanelFit, options: Options) -> Iterator[str]:
     """The components with their standard deviations and shares, and theta."""
-    components, digits = fit.components, max(3, option - 3)
+    components, digits, width = fit.components, max(3, options.digits - 3), options.width
     assert components is not None
     variances = components.variances
-    table = {"var": variances, "std.dev": np.sqrt(variances), "share": components.shares}
     names = [PARTS[str(name)] for name in variances.index]
-    columns = Columns(("var", "std.dev"), ("share",), None)
-    yield from print_coefmat(names, {k: [float(x) for x in v] for k, v in table.items()}, digits, columns, width=width)
+    kinds = Columns(("var", "std.dev"), ("share",), None)
+    table = {"var": variances.tolist(), "std.dev": np.sqrt(variances).tolist(), "share": components.shares.tolist()}
+    yield from print_coefmat(names, table, digits, kinds, options=options)
     if components.balanced:
-        values = {name: format_number(signif(float(t[0]), digits), option) for name, t in components.theta.items()}
+        thetas = {name: signif(float(t[0]), digits) for name, t in components.theta.items()}
+        values = {name: format_number(theta, options.digits, options.scipen) for name, theta in thetas.items()}
         one_way = len(values) == 1
         yield "theta: " + " ".join(text if one_way else f"{text} ({name})" for name, text in values.items())
         return
@@ -117,16 +118,11 @@ def effect_lines(fit: PanelFit, option: int, width: int) -> Iterator[str]:
     codes = {"id": panel.id.codes, "time": panel.time.codes}
     rows = {name: t[codes[name]] if name in codes else t for name, t in components.theta.items()}
     if len(rows) == 1:
-        yield from print_named(SUMMARY, format_numbers(six(next(iter(rows.values()))), digits), width)
+        yield from print_named(SUMMARY, format_numbers(six(*rows.values()), digits, scipen=options.scipen), width)
         return
-    table = {label: [six(t)[i] for t in rows.values()] for i, label in enumerate(SUMMARY)}
-    cells = format_columns(list(table.values()), option)
-    yield from print_matrix(list(rows), list(table), cells, width=width)
-
-
-def format_columns(columns: Sequence[Sequence[float]], digits: int) -> list[list[str]]:
-    """A numeric matrix as print() lays it out: every column by itself, all to the digits that one of them needs."""
-    return [format_numbers(column, digits) for column in columns]
+    quantiles = zip(*(six(t) for t in rows.values()), strict=True)
+    cells = [format_numbers(column, options.digits, scipen=options.scipen) for column in quantiles]
+    yield from print_matrix(list(rows), SUMMARY, cells, width=width)
 
 
 def six(values: Array) -> list[float]:
@@ -135,19 +131,21 @@ def six(values: Array) -> list[float]:
     return [low, first, middle, float(np.mean(values)), third, high]
 
 
-def residual_lines(residuals: Array, digits: int, width: int) -> list[str]:
+def residual_lines(residuals: Array, digits: int, options: Options) -> list[str]:
     """The quantiles of the residuals, and their mean where it is not zero."""
+    found = dict(zip(SUMMARY, six(residuals), strict=True))
     if abs(float(np.mean(residuals))) > MEAN_IS_ZERO:
-        return print_named(SUMMARY, format_numbers(zapsmall(six(residuals), digits), max(3, digits - 3)), width)
-    found = [x for label, x in zip(SUMMARY, six(residuals), strict=True) if label != "Mean"]
-    labels = [label for label in SUMMARY if label != "Mean"]
-    return print_named(labels, format_numbers(found, digits), width)
+        values, digits = zapsmall(list(found.values()), digits), max(3, digits - 3)
+    else:
+        del found["Mean"]
+        values = list(found.values())
+    return print_named(list(found), format_numbers(values, digits, scipen=options.scipen), options.width)
 
 
 MEAN_IS_ZERO = 1.5e-8
 
 
-def coefficient_lines(fit: PanelFit, digits: int, signif_stars: bool, width: int) -> list[str]:
+def coefficient_lines(fit: PanelFit, digits: int, options: Options) -> list[str]:
     """The table of coefficients and tests."""
     dropped = int(fit.aliased.sum())
     head = f"Coefficients: ({dropped} dropped because of singularities)" if dropped else "Coefficients:"
@@ -159,17 +157,17 @@ def coefficient_lines(fit: PanelFit, digits: int, signif_stars: bool, width: int
         f"Pr(>|{test}|)": fit.p_value,
     }
     table = {name: [float(x) for x in column] for name, column in columns.items()}
-    return [head, *print_coefmat(fit.coef_names, table, digits, signif_stars=signif_stars, width=width)]
+    return [head, *print_coefmat(fit.coef_names, table, digits, options=options)]
 
 
 AS_TEXT = 15  # the significant digits of R's as.character
 
 
-def size_lines(fit: PanelFit, digits: int, option: int) -> Iterator[str]:
+def size_lines(fit: PanelFit, digits: int, options: Options) -> Iterator[str]:
     """Sums of squares, R-squared, and the joint test."""
 
     def shown(x: float, places: int = digits) -> str:
-        return format_number(signif(x, places), AS_TEXT)
+        return format_number(signif(x, places), AS_TEXT, options.scipen)
 
     yield f"Total Sum of Squares:    {shown(fit.tss)}"
     yield f"Residual Sum of Squares: {shown(fit.rss)}"
@@ -178,9 +176,9 @@ def size_lines(fit: PanelFit, digits: int, option: int) -> Iterator[str]:
     if fit.coef_names == ["(Intercept)"]:
         return
     if fit.model == "random":
-        p = format_pval([fit.wald_p_value], digits)[0]
+        p = format_pval([fit.wald_p_value], digits, scipen=options.scipen)[0]
         yield f"Chisq: {shown(fit.wald_chi2, 6)} on {fit.wald_df} DF, p-value: {p}"
     else:
-        p = format_pval([fit.f_p_value], digits)[0]
-        top, bottom = (format_number(x, option) for x in (fit.f_numdf, fit.f_dendf))
+        p = format_pval([fit.f_p_value], digits, scipen=options.scipen)[0]
+        top, bottom = (format_number(x, options.digits, options.scipen) for x in (fit.f_numdf, fit.f_dendf))
         yield f"F-statistic: {shown(fit.f_statistic, 6)} on {top} and {bottom} DF, p-value: {p}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,8 @@ from compat.cases import Case, case_in_memory, load_cases
 from compat.data import fixtures_root, load_data
 from compat.expected import DEFAULT_STACK
 from compat.worker import encode_request
-from refimpl.printing import print_anova
+from refimpl.printing import Options, print_anova
+from refimpl.printing.options import DEFAULT
 from tests.refimpl.printing_pieces import battery
 
 FOLDER = fixtures_root() / "expected" / DEFAULT_STACK / "printing"
@@ -47,36 +48,32 @@ class Print:
     id: str
     case: Case
     terms: bool = False
-    digits: int = 7
-    width: int = 80
-    stars: bool = True
+    options: Options = DEFAULT
 
     @property
     def request(self) -> dict[str, Any]:
         """What R is sent."""
-        shown = {"digits": self.digits, "width": self.width, "stars": self.stars}
-        request = encode_request(self.case) | {"id": self.id, "print": shown}
+        request = encode_request(self.case) | {"id": self.id, "print": asdict(self.options)}
         return request | {"estimator": "anova"} if self.terms else request
 
     @cached_property
     def text(self) -> str:
         """What refimpl prints."""
-        case, options = self.case, dict(self.case.options)
+        case, asked = self.case, self.case.options
         if case.estimator == "anova" or self.terms:
-            texts = [case.formula, *options.get("formulas", ())]
-            return print_anova(
-                *(ri.lm(one, case.data, options.get("weights")) for one in texts), digits=self.digits, width=self.width
-            )
+            texts = [case.formula, *asked.get("formulas", ())]
+            fits = [ri.lm(one, case.data, asked.get("weights")) for one in texts]
+            return print_anova(*fits, options=self.options)
         if case.estimator in ("ols", "robcov"):
-            fit = ri.ols(case.formula, case.data, options.get("weights"))
+            fit = ri.ols(case.formula, case.data, asked.get("weights"))
         else:
-            fit = ri.lm(case.formula, case.data, options.get("weights"))
+            fit = ri.lm(case.formula, case.data, asked.get("weights"))
         if case.estimator == "robcov":
-            fit = ri.robcov(fit, options.get("cluster"), options.get("method", "huber"))
+            fit = ri.robcov(fit, asked.get("cluster"), asked.get("method", "huber"))
         if case.estimator == "vcov_hc":
-            vcov = ri.vcov_hc(fit, options.get("type", "HC3"))
-            fit = ri.with_vcov(fit, vcov, options.get("test", "t"), options.get("df"))
-        return fit.summary().text(self.digits, self.stars, self.width)
+            vcov = ri.vcov_hc(fit, asked.get("type", "HC3"))
+            fit = ri.with_vcov(fit, vcov, asked.get("test", "t"), asked.get("df"))
+        return fit.summary().text(self.options)
 
 
 def prints() -> list[Print]:
@@ -108,10 +105,12 @@ def by_options() -> Iterator[Print]:
     """R's options digits, width and show.signif.stars."""
     one = made("options", "lm", "mpg ~ wt * hp + qsec + factor(carb)", load_data("mtcars"))
     for digits in (1, 3, 4, 5, 6, 8, 10, 12):
-        yield replace(one, id=f"{one.id}-digits-{digits}", digits=digits)
+        yield replace(one, id=f"{one.id}-digits-{digits}", options=Options(digits=digits))
     for width in (30, 45, 60, 100):
-        yield replace(one, id=f"{one.id}-width-{width}", width=width)
-    yield replace(one, id=f"{one.id}-no-stars", stars=False)
+        yield replace(one, id=f"{one.id}-width-{width}", options=Options(width=width))
+    yield replace(one, id=f"{one.id}-no-stars", options=Options(signif_stars=False))
+    for scipen in (-2, 2, 5, 99):
+        yield replace(one, id=f"{one.id}-scipen-{scipen}", options=Options(scipen=scipen))
 
 
 CARS = [

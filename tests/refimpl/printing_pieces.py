@@ -16,6 +16,7 @@ from compat.worker import decode_double, encode_column, encode_double
 from refimpl.formula.grammar import parse
 from refimpl.printing import (
     Columns,
+    Options,
     deparse_lines,
     format_c,
     format_numbers,
@@ -63,20 +64,20 @@ def frame_job(data: pd.DataFrame, digits: int, **parts: Any) -> Job:
 def written(one: Job, data: pd.DataFrame | None = None) -> list[str]:
     """What refimpl writes for a job; a data frame is given beside it."""
     values = [None if text == "NA" else decode_double(text) for text in one["values"]]
-    width = one.get("width", 80)
+    options = Options(digits=one.get("digits", 7), scipen=one.get("scipen", 0), width=one.get("width", 80))
     if one["what"] == "data.frame":
         assert data is not None
-        return print_frame(data, one["digits"], width)
+        return print_frame(data, options)
     if one["what"] == "deparse":
         return deparse_lines(parse(one["text"]), one["cutoff"])
     if one["what"] == "printCoefmat":
-        return _coefmat(one, values, width)
+        return _coefmat(one, values, options)
     if one["what"] == "named":
-        return print_named(one["names"], format_numbers(values, one["digits"]), width)
+        return print_named(one["names"], format_numbers(values, options.digits, scipen=options.scipen), options.width)
     return PIECES[one["what"]](values, one)
 
 
-def _coefmat(one: Job, values: Sequence[Number], width: int) -> list[str]:
+def _coefmat(one: Job, values: Sequence[Number], options: Options) -> list[str]:
     rows = len(one["row_names"])
     table = {name: values[i * rows : (i + 1) * rows] for i, name in enumerate(one["headers"])}
     columns = None
@@ -84,7 +85,7 @@ def _coefmat(one: Job, values: Sequence[Number], width: int) -> list[str]:
         given = {name: tuple(value) for name, value in one["columns"].items()}
         p_value = given["p_value"][0] if given["p_value"] else None
         columns = Columns(given["estimates"], given["tests"], p_value, given["zap"])
-    return print_coefmat(one["row_names"], table, one["digits"], columns, na=one["na"], width=width)
+    return print_coefmat(one["row_names"], table, one["digits"], columns, na=one["na"], options=options)
 
 
 def _hex(values: Sequence[Number]) -> list[str]:
@@ -93,7 +94,7 @@ def _hex(values: Sequence[Number]) -> list[str]:
 
 PIECES: dict[str, Callable[[Sequence[Any], Job], list[str]]] = {
     "format": lambda x, one: format_numbers(x, one["digits"], one["nsmall"], one.get("scipen", 0)),
-    "format.pval": lambda x, one: format_pval(x, one["digits"], decode_double(one["eps"])),
+    "format.pval": lambda x, one: format_pval(x, one["digits"], decode_double(one["eps"]), scipen=one.get("scipen", 0)),
     "formatC": lambda x, one: [format_c(value, one["digits"]) for value in x],
     "round": lambda x, one: _hex([round_half(value, one["digits"]) for value in x]),
     "signif": lambda x, one: _hex([signif(value, one["digits"]) for value in x]),

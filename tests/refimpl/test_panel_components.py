@@ -59,7 +59,13 @@ def dense(X: Array, y: Array, panel: PanelIndex, effect: str, models: tuple[str,
     return np.linalg.solve(rows, [y @ M.T @ A @ M @ y for A, M in pairs])
 
 
-MODELS = [("within", "Between"), ("pooling", "pooling"), ("within", "within"), ("pooling", "Between"), ("within", "pooling")]
+MODELS = [
+    ("within", "Between"),
+    ("pooling", "pooling"),
+    ("within", "within"),
+    ("pooling", "Between"),
+    ("within", "pooling"),
+]
 
 
 @settings(max_examples=25)

@@ -27,6 +27,9 @@ from refimpl import (
     plm_vcov_scc,
     vcov_cluster,
 )
+from refimpl.formula.evaluate import Evaluator
+from refimpl.formula.grammar import parse
+from refimpl.formula.values import Numeric
 from refimpl.panel.covariance import SMALL_SAMPLE, Counts, counts_of, fixest_factor, linearmodels_factor
 
 Array = np.ndarray
@@ -75,7 +78,13 @@ class Textbook:
         return G / (G - 1) * (self.N - 1) / (self.N - self.k) if type == "sss" else 1.0
 
 
-MODELS = [("within", "individual"), ("within", "twoways"), ("pooling", "individual"), ("random", "time"), ("fd", "individual")]
+MODELS = [
+    ("within", "individual"),
+    ("within", "twoways"),
+    ("pooling", "individual"),
+    ("random", "time"),
+    ("fd", "individual"),
+]
 
 
 def fit_of(p: Problem, model: str, effect: str) -> PanelFit:
@@ -142,7 +151,12 @@ def test_beck_and_katz_average_over_the_clusters_that_have_both(
     S = np.zeros((inner.max() + 1,) * 2)
     for a in range(len(S)):
         for b in range(len(S)):
-            pairs = [u[r] * u[s] for r in np.flatnonzero(inner == a) for s in np.flatnonzero(inner == b) if outer[r] == outer[s]]
+            pairs = [
+                u[r] * u[s]
+                for r in np.flatnonzero(inner == a)
+                for s in np.flatnonzero(inner == b)
+                if outer[r] == outer[s]
+            ]
             S[a, b] = np.mean(pairs) if pairs and (a == b or not diagonal) else 0.0
     W = (outer[:, None] == outer) * S[np.ix_(inner, inner)]
     got = plm_vcov_bk(fit, type, "time" if by_time else "group", diagonal)  # type: ignore[arg-type]
@@ -189,7 +203,7 @@ def test_the_factors_of_the_grunfeld_demonstration(name: str, grunfeld: PanelFit
     assert counts == Counts(N=200, k=2, G=10, effects=10, nested=10)
     factor = SMALL_SAMPLE[name].factor(counts)
     assert factor == pytest.approx(FACTORS[name], abs=5e-7)
-    written = SMALL_SAMPLE[name].formula.replace(" (", " * (").replace("effects", "10")
+    written = SMALL_SAMPLE[name].formula.replace(") (", ") * (").replace("effects", "10")
     values = {"N": 200.0, "k": 2.0, "G": 10.0}
     assert factor == pytest.approx(arithmetic(written, values), rel=1e-14)
     ratio = plm_vcov_neighbour(grunfeld, name) / plm_vcov_hc(grunfeld)
@@ -197,13 +211,10 @@ def test_the_factors_of_the_grunfeld_demonstration(name: str, grunfeld: PanelFit
 
 
 def arithmetic(text: str, values: dict[str, float]) -> float:
-    """A closed form of sums, products and quotients, left to right."""
-    from refimpl.formula.evaluate import Evaluator
-    from refimpl.formula.grammar import parse
-
-    columns = {name: np.array([value]) for name, value in values.items()}
-    found = Evaluator(columns, columns, 1, text).value(parse(f"~ I({text})").right)
-    return float(found.values[0])  # type: ignore[union-attr]
+    """A closed form of sums, products and quotients, read as the formulas of models are."""
+    found = Evaluator({name: np.array([x]) for name, x in values.items()}, 1, text).value(parse(f"~ I({text})").right)
+    assert isinstance(found, Numeric)
+    return float(found.values[0])
 
 
 def test_plms_own_types_are_two_of_them(grunfeld: PanelFit) -> None:

@@ -82,7 +82,9 @@ def test_duplicates_are_warned_of() -> None:
 
 
 def test_a_missing_index_is_refused_where_its_row_is_used() -> None:
-    data = pd.DataFrame({"id": [1.0, 1, 2, 2, np.nan], "t": [1, 2, 1, 2, 1], "x": [1.0, 2, 4, 3, 7], "y": [2.0, 3, 1, 5, 4]})
+    data = pd.DataFrame(
+        {"id": [1.0, 1, 2, 2, np.nan], "t": [1, 2, 1, 2, 1], "x": [1.0, 2, 4, 3, 7], "y": [2.0, 3, 1, 5, 4]}
+    )
     with pytest.raises(DataError) as refused:
         plm("y ~ x", data, ("id", "t"))
     assert refused.value.kind == "missing-index"
@@ -91,7 +93,12 @@ def test_a_missing_index_is_refused_where_its_row_is_used() -> None:
 
 @pytest.mark.parametrize(
     ("index", "kind"),
-    [(("id", "when"), "unknown-column"), (("who", "t"), "unknown-column"), (3, "bad-option"), (("id", "t", "x"), "bad-option")],
+    [
+        (("id", "when"), "unknown-column"),
+        (("who", "t"), "unknown-column"),
+        (3, "bad-option"),
+        (("id", "t", "x"), "bad-option"),
+    ],
 )
 def test_a_wrong_index_is_refused(index: object, kind: str) -> None:
     with pytest.raises(DataError) as refused:

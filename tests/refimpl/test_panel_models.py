@@ -177,7 +177,9 @@ def test_the_within_intercept_is_the_mean_effect_and_its_error_the_regressions(e
     model = with_intercept(fit)
     assert model.df_residual == fit.df_residual
     means = fit.levels.X[:, 1:].mean(axis=0)
-    assert error == pytest.approx(np.sqrt(fit.error_variance / fit.nobs + means @ fit.vcov.to_numpy() @ means), rel=1e-11)
+    assert error == pytest.approx(
+        np.sqrt(fit.error_variance / fit.nobs + means @ fit.vcov.to_numpy() @ means), rel=1e-11
+    )
     robust = within_intercept(fit, plm_vcov_hc)[1]
     assert robust == pytest.approx(np.sqrt(plm_vcov_hc(model).loc["(Intercept)", "(Intercept)"]), rel=1e-12)
 
@@ -205,7 +207,10 @@ def test_unseen_individuals_have_no_prediction_unless_it_is_filled() -> None:
     fit = grunfeld()
     new = pd.DataFrame({"firm": [1, 11], "year": [1935, 1935], "value": [1.0, 1.0], "capital": [2.0, 2.0]})
     slopes = fit.coef["value"] + 2 * fit.coef["capital"]
-    assert fit.predict(new).tolist() == [pytest.approx(fixef(fit)["estimate"].iloc[0] + slopes), pytest.approx(np.nan, nan_ok=True)]
+    assert fit.predict(new).tolist() == [
+        pytest.approx(fixef(fit)["estimate"].iloc[0] + slopes),
+        pytest.approx(np.nan, nan_ok=True),
+    ]
     assert fit.predict(new, na_fill=True).iloc[1] == pytest.approx(within_intercept(fit)[0] + slopes)
     with pytest.warns(UserWarning, match="no index"):
         plain = fit.predict(new[["value", "capital"]])

@@ -107,8 +107,9 @@ def test_serial_correlation_is_found_where_it_is() -> None:
     index = {"firm": np.repeat(np.arange(n), T), "year": np.tile(np.arange(T), n)}
     frames = [pd.DataFrame({**index, "x": x, "y": x + u.ravel()}) for u in (e, smooth)]
     white, red = (plm("y ~ x", frame, INDEX) for frame in frames)
+    assert pwartest(white).p_value > 0.01
+    assert pbgtest(plm("y ~ x", frames[0], INDEX, model="pooling")).p_value > 0.01  # within, deviations are correlated
     for test in (pbgtest, pwartest):
-        assert test(white).p_value > 0.01  # type: ignore[operator]
         assert test(red).p_value < 1e-6  # type: ignore[operator]
 
 
