@@ -30,6 +30,10 @@ ErrorKind = Literal[
 ERROR_KINDS: frozenset[str] = frozenset(ErrorKind.__args__)  # type: ignore[attr-defined]
 
 
+# Folders of cases that are no fits: batteries of model formulas have a form of their own.
+NO_ESTIMATORS = frozenset({"formula"})
+
+
 class CaseError(ValueError):
     """A case file that is not a case: which file, where in it, and what is wrong."""
 
@@ -236,7 +240,7 @@ def load_cases(glob: str | Iterable[str] = "*", root: Path | None = None) -> lis
 
 @lru_cache(maxsize=16)
 def _all_cases(root: Path) -> tuple[Case, ...]:
-    paths = sorted((root / "cases").glob("*/*.json"))
+    paths = sorted(path for path in (root / "cases").glob("*/*.json") if path.parent.name not in NO_ESTIMATORS)
     cases = [_load(path, root) for path in paths]
     seen: dict[str, Path] = {}
     for case, path in zip(cases, paths, strict=True):

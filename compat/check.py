@@ -150,7 +150,7 @@ def ask(implementation: Implementation, case: Case) -> Answer:
             return dict(implementation.fit(case))
     except (DataUnavailable, NotAvailable) as absent:
         return Absent(Verdict.NOT_RUN, absent.reason)
-    except Exception as error:  # an adapter may raise anything; it costs one case
+    except (Exception, SystemExit) as error:  # an adapter may raise anything; it costs one case
         kind = getattr(error, "kind", None)
         if isinstance(kind, str):
             return Failure(kind, str(error))

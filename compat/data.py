@@ -142,7 +142,8 @@ def _download(spec: DataSpec, url: str, file: str) -> Path:
             )
         )
     except (OSError, ValueError) as error:
-        cause = str(error).splitlines()[0][:200]
+        # A wrong checksum is told whole; of a connection that failed the sort of failure is enough.
+        cause = type(error).__name__ if isinstance(error, OSError) else str(error).splitlines()[0]
         raise DataUnavailable(
             f"{file} is not part of this package and could not be fetched from {url} ({cause}); "
             "put it into a folder and name that folder in RCOMPAT_DATA"

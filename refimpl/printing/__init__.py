@@ -6,6 +6,7 @@ computed in this room.
 
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import Columns, print_coefmat
+from refimpl.printing.frames import anova_table, print_anova, print_frame
 from refimpl.printing.linear import LinearSummary, summary
 from refimpl.printing.numbers import format_c, format_number, format_numbers, format_pval, round_half, signif, zapsmall
 from refimpl.printing.tables import print_matrix, print_named
@@ -13,12 +14,15 @@ from refimpl.printing.tables import print_matrix, print_named
 __all__ = [
     "Columns",
     "LinearSummary",
+    "anova_table",
     "deparse_lines",
     "format_c",
     "format_number",
     "format_numbers",
     "format_pval",
+    "print_anova",
     "print_coefmat",
+    "print_frame",
     "print_matrix",
     "print_named",
     "round_half",

@@ -51,7 +51,7 @@ class Raising:
     version = "1"
     capabilities = frozenset(ESTIMATORS)
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
     def fit(self, case: Case) -> Quantities:

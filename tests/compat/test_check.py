@@ -73,6 +73,7 @@ def test_an_estimator_that_is_not_offered_is_not_provided_and_not_asked_for(tree
     ("error", "verdict", "said"),
     [
         (ZeroDivisionError("division by zero"), Verdict.ERROR, "exception: ZeroDivisionError: division by zero"),
+        (SystemExit(3), Verdict.ERROR, "exception: SystemExit: 3"),
         (Refused("no-rows", "none left"), Verdict.ERROR, "no-rows: none left"),
         (Refused("not-converged", "too far"), Verdict.CANDIDATE_NOT_CONVERGED, "too far"),
         (NotAvailable("there is no R"), Verdict.NOT_RUN, "there is no R"),
@@ -80,7 +81,7 @@ def test_an_estimator_that_is_not_offered_is_not_provided_and_not_asked_for(tree
     ],
 )
 def test_what_an_implementation_raises_costs_one_case(
-    tree: Path, error: Exception, verdict: Verdict, said: str
+    tree: Path, error: BaseException, verdict: Verdict, said: str
 ) -> None:
     found = results(tree, Raising(error), Replay(), glob="lm-mtcars")
     assert [result.verdict for result in found] == [verdict, Verdict.MATCH]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compat.adapters.refimpl import implementation
-from compat.cases import Case, DataUnavailable, data_digests, features, load_cases
+from compat.cases import Case, DataUnavailable, features, load_cases
 from compat.cells import labelled
 from compat.check import certified_values, check, known_defects, stale
 from compat.compare import Verdict
