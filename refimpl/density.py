@@ -1,7 +1,7 @@
 """Kernel density estimates with the numbers of R's `density()`: its bandwidth, its kernels, its grid.
 
-R (before 4.4) spreads the data over a grid, convolves with a kernel taken at a slightly closer spacing and interpolates;
-all three are here, because an estimate summed over the data differs from R's in the third digit. Weights are not here.
+R (before 4.4) spreads the data over a grid, convolves with a kernel taken at a slightly closer spacing, interpolates.
+All three are here, because an estimate summed over the data differs from R's in the third digit. Weights are not.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def density(
 
 def spread(values: Array, start: float, stop: float, size: int) -> Array:
     """Counts on a grid of `size` points, (size,): each value shared by its two neighbours, the nearer gets more."""
-    place = (values - start) / ((stop - start) / (size - 1))
+    place = np.clip((values - start) / ((stop - start) / (size - 1)), -2, size + 1)
     left = np.floor(place).astype(np.int64)
     share = place - left
     mass = np.zeros(size)
