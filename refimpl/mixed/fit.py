@@ -22,6 +22,7 @@ from refimpl.mixed.blocks import Blocks, Point, evaluate
 SMALL = 0.05  # a diagonal below this may be a zero that the search has not reached
 NEWTON_STEPS = 30
 STARTS = (1.0, 0.2, 4.0)  # tried after the first where that ends singular
+ESCAPES = 3  # times that a saddle on the boundary is left
 ROUNDING = 1e-25  # a Newton step done that promised no more than this, relative to the objective, was the last
 
 
@@ -99,9 +100,47 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
     if best.singular or best.hessian_eigenvalues.min(initial=1.0) <= 0:
         ends = [best] + [_search(objective, objective.diagonal * size) for size in STARTS]
         best = min(ends, key=lambda end: end.point.objective)
-    if best.hessian_eigenvalues.min(initial=1.0) < 0 or best.kkt < -1e-6 * max(1.0, abs(best.point.objective)):
+    for _ in range(ESCAPES):
+        if not _is_saddle(best):
+            break
+        best = min(best, _search(objective, _off_the_boundary(objective, best)), key=lambda end: end.point.objective)
+    if best.hessian_eigenvalues.min(initial=1.0) < 0 or _is_saddle(best):
         raise NotConverged("the search ended on a saddle of the objective")
     return best
+
+
+def _is_saddle(end: Optimum) -> bool:
+    """Whether the objective falls in a direction in which a Sigma is zero."""
+    return end.kkt < -1e-6 * max(1.0, abs(end.point.objective))
+
+
+def _off_the_boundary(objective: Objective, end: Optimum) -> Array:
+    """The end moved in the direction of the null spaces that the objective falls in most, as far as it falls.
+
+    By the factor's entries the end is a stationary point, which no gradient leaves.
+    """
+    factors = list(end.factors)
+    for t, (factor, score) in enumerate(zip(end.factors, end.point.scores, strict=True)):
+        Sigma = factor @ factor.T
+        null = _null_space(Sigma)
+        slopes, V = np.linalg.eigh(null.T @ score @ null)
+        if not slopes.size or slopes[0] >= 0:
+            continue
+        v = null @ V[:, 0]
+        rank = int(np.count_nonzero(factor.diagonal())) + 1
+        for halving in range(40):
+            raised = semidefinite_cholesky(Sigma + 0.25**halving * np.outer(v, v), rank)
+            ahead = objective.vector([*factors[:t], raised, *factors[t + 1 :]])
+            if objective.at(ahead)[0].objective < end.point.objective:
+                factors[t] = raised
+                break
+    return objective.vector(factors)
+
+
+def _null_space(Sigma: Array) -> Array:
+    """Orthonormal directions (r, k) in which a Sigma is zero."""
+    size, V = np.linalg.eigh(Sigma)
+    return np.asarray(V[:, size <= 1e-14 * max(size.max(), 1e-300)])
 
 
 def _search(objective: Objective, x: Array) -> Optimum:
@@ -201,8 +240,7 @@ def _least_score(objective: Objective, x: Array, point: Point) -> float:
     """The least eigenvalue of the derivative by Sigma on the directions in which Sigma is zero; inf without any."""
     least = np.inf
     for factor, score in zip(objective.factors(x), point.scores, strict=True):
-        size, V = np.linalg.eigh(factor @ factor.T)
-        null = V[:, size <= 1e-14 * max(size.max(), 1e-300)]
+        null = _null_space(factor @ factor.T)
         if null.shape[1]:
             least = min(least, float(np.linalg.eigvalsh(null.T @ score @ null)[0]))
     return least

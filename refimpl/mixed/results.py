@@ -260,10 +260,14 @@ class MixedFit:
 
     @cached_property
     def coef_by_group(self) -> dict[str, pd.DataFrame]:
-        """Fixed effects plus random effects of each level (lme4: coef); columns without a fixed effect come first."""
+        """Fixed effects plus random effects of each level (lme4: coef).
+
+        Columns of any term that have no fixed effect come first; in the other groups they are zero.
+        """
+        columns = dict.fromkeys(column for modes in self.ranef.values() for column in modes.columns)
+        extra = [column for column in columns if column not in self.coef.index]
         out = {}
         for group, modes in self.ranef.items():
-            extra = [column for column in modes.columns if column not in self.coef.index]
             table = pd.DataFrame(0.0, index=modes.index, columns=extra + list(self.coef.index))
             table[list(self.coef.index)] = np.tile(self.coef.to_numpy(), (len(modes), 1))
             for position, column in enumerate(modes.columns):
