@@ -1,0 +1,200 @@
+"""Where R's optimiser stopped: one theta for all printed numbers of an lmer fit that the optimum itself does not give.
+
+lme4 stops a little above the minimum, so the last digits it prints are those of a theta nearby. That theta is sought
+from the printed numbers (a linear programme on their sensitivities), and believed where it accounts for more numbers
+than it has parameters; a single changed digit never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+from compat.adapters.models import Fitted, Refused, at_theta, height, theta_of
+from compat.compare import Verdict
+from compat.published import Block, Sort
+from compat.transcript.answers import Answer, answer
+from compat.transcript.judge import Row, judge
+from compat.transcript.language import NotRead
+from compat.transcript.models import Fits, model_key
+from compat.transcript.values import Model
+
+Floats = NDArray[np.float64]
+HIGHEST = 1e-6  # above the least deviance: lme4 1.1-31 was seen to stop up to 3e-7 above it
+STEP = 1e-4  # of theta, for differences
+INSIDE = 0.499  # of a unit: how near its edge a number may lie within the interval of its text
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A block, the answer it was held against, and the rows of that."""
+
+    block: Block
+    answer: Answer
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A theta, and how far above the least deviance it is."""
+
+    theta: Floats
+    height: float
+
+
+def stopped(printed: Sequence[Printed], fits: Fits) -> list[tuple[Row, ...]]:
+    """The rows of every block again, those that a stop of R's optimiser explains with that verdict."""
+    out = [one.rows for one in printed]
+    for model in _models(printed):
+        key = model_key(model)
+        own = [i for i, one in enumerate(printed) if any(model_key(m) == key for m in one.answer.models)]
+        blocks = [replace(printed[i], rows=out[i]) for i in own]
+        for i, rows in zip(own, _of_model(model, blocks, fits), strict=True):
+            out[i] = rows
+    return out
+
+
+def _models(printed: Sequence[Printed]) -> list[Model]:
+    """lmer models of which some number is unexplained, each once."""
+    found: dict[str, Model] = {}
+    for one in printed:
+        if any(row.verdict is Verdict.UNEXPLAINED for row in one.rows):
+            for model in one.answer.models:
+                if model.estimator == "lmer" and model.data is not None:
+                    found.setdefault(model_key(model), model)
+    return list(found.values())
+
+
+def _of_model(model: Model, printed: Sequence[Printed], fits: Fits) -> list[tuple[Row, ...]]:
+    rows = [one.rows for one in printed]
+    try:
+        fitted = fits.of(model)
+        stop = _stop(model, fitted, printed, fits)
+        if stop is None:
+            return rows
+        again = _judged_at(model, fitted, stop.theta, printed, fits)
+    except (NotRead, Refused):
+        return rows
+    pairs = [(row, other) for a, b in zip(rows, again, strict=True) for row, other in zip(a, b, strict=True)]
+    explained = sum(row.verdict is Verdict.UNEXPLAINED and other.fine for row, other in pairs)
+    believed = explained > len(stop.theta)
+    return [
+        tuple(_explained(row, other, stop, believed) for row, other in zip(a, b, strict=True))
+        for a, b in zip(rows, again, strict=True)
+    ]
+
+
+def _explained(row: Row, there: Row, stop: Stop, believed: bool) -> Row:
+    if row.verdict is not Verdict.UNEXPLAINED or not there.fine or there.value is None:
+        return row
+    theta = ", ".join(f"{x:.8g}" for x in stop.theta)
+    if believed:
+        where = f"R stopped {stop.height:.1e} above the minimum, at theta = ({theta})"
+        reason = f"{where}: {there.value:.10g} there, {row.value:.10g} at the minimum"
+        return replace(row, verdict=Verdict.REFERENCE_NOT_CONVERGED, value=there.value, reason=reason)
+    would = f"a stop of R's optimiser {stop.height:.1e} above the minimum would, but too few numbers speak for it"
+    return replace(row, reason=f"{row.reason}; {would}")
+
+
+# ---- the theta that the printed numbers ask for ---------------------------------------------------------------------
+
+
+def _stop(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) -> Stop | None:
+    theta = theta_of(fitted)
+    if theta is None:
+        return None
+    here = _values(model, fitted, printed, fits)
+    texts = [row.cell.number for one in printed for row in one.rows]
+    use = np.array([t.sort is Sort.NUMBER for t in texts]) & np.isfinite(here)
+    unit = np.array([float(t.unit) for t in texts])
+    target = np.array([float(t.value) for t in texts])
+    slopes = np.empty((len(here), len(theta)))
+    for k in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[k] = STEP * max(1.0, abs(theta[k]))
+        up, down = (_values(model, at_theta(fitted, theta + s), printed, fits) for s in (step, -step))
+        slopes[:, k] = (up - down) / (2 * step[k])
+    use &= np.isfinite(slopes).all(axis=1)
+    A, r = slopes[use] / unit[use, None], (target - here)[use] / unit[use]
+    shift = _shift(A, r, _reach(fitted, theta))
+    if shift is None:
+        return None
+    above = height(fitted, theta + shift)
+    return Stop(theta + shift, max(above, 0.0)) if above <= HIGHEST else None
+
+
+def _values(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) -> Floats:
+    """What every cell would be with this fit; NaN where it has no value."""
+    answers = _answers(model, fitted, printed, fits)
+    found = [one.value(row.cell) for one, p in zip(answers, printed, strict=True) for row in p.rows]
+    return np.array([np.nan if x is None else x for x in found], dtype=np.float64)
+
+
+def _answers(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) -> list[Answer]:
+    key = model_key(model)
+    fits.instead[key] = fitted
+    try:
+        return [
+            one.answer if one.answer.of is None
+            else replace(answer(one.answer.of, one.block, fits, one.answer.name), convention=one.answer.convention)
+            for one in printed
+        ]  # fmt: skip
+    finally:
+        del fits.instead[key]
+
+
+def _judged_at(
+    model: Model, fitted: Fitted, theta: Floats, printed: Sequence[Printed], fits: Fits
+) -> list[tuple[Row, ...]]:
+    """The rows had the search ended there."""
+    key, moved = model_key(model), at_theta(fitted, theta)
+    answers = _answers(model, moved, printed, fits)
+    fits.instead[key] = moved
+    try:
+        return [tuple(judge(p.block, one)) for p, one in zip(printed, answers, strict=True)]
+    finally:
+        del fits.instead[key]
+
+
+def _reach(fitted: Fitted, theta: Floats) -> Floats:
+    """How far each theta may go before the deviance has risen by HIGHEST, were it alone quadratic."""
+    k = len(theta)
+    step = 1e-3 * np.maximum(1.0, np.abs(theta))
+    H = np.empty((k, k))
+    for i in range(k):
+        for j in range(k):
+            a, b = np.eye(k)[i] * step, np.eye(k)[j] * step
+            corners = [height(fitted, theta + s * a + t * b) for s, t in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+            H[i, j] = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * step[i] * step[j])
+    inverse = np.linalg.pinv((H + H.T) / 2)
+    return np.sqrt(2 * HIGHEST * np.maximum(np.diag(inverse), 0.0)) + 1e-12
+
+
+def _shift(A: Floats, r: Floats, reach: Floats) -> Floats | None:
+    """d with |r - A d| <= 1/2 for as many rows as an L1 fit leaves, then as deep inside these intervals as can be."""
+    n, k = A.shape
+    scale = A * reach
+    box = [(-1.0, 1.0)] * k
+    first = linprog(
+        np.concatenate([np.zeros(k), np.ones(n)]),
+        A_ub=np.block([[scale, -np.eye(n)], [-scale, -np.eye(n)]]),
+        b_ub=np.concatenate([r + INSIDE, INSIDE - r]),
+        bounds=box + [(0.0, None)] * n,
+    )
+    if not first.success:
+        return None
+    start: Floats = np.asarray(first.x)
+    met = start[k:] < 1e-9
+    inside = np.ones((int(met.sum()), 1))
+    second = linprog(
+        np.append(np.zeros(k), -1.0),
+        A_ub=np.block([[scale[met], inside], [-scale[met], inside]]),
+        b_ub=np.concatenate([r[met] + 0.5, 0.5 - r[met]]),
+        bounds=[*box, (0.0, 0.5)],
+    )
+    found = np.asarray(second.x) if second.success else start
+    return np.asarray(found[:k] * reach, dtype=np.float64)
