@@ -1,4 +1,4 @@
-"""The command line: check, list, freeze, lecture, doctor. What they do is elsewhere; here is what they are told.
+"""The command line: check, transcript, list, freeze, lecture, doctor. What is asked for and shown, not what is done.
 
 Heavy imports are inside the commands, so that help and mistakes are answered at once.
 """

@@ -210,21 +210,20 @@ def test_effects_of_each_term_of_a_crossed_model() -> None:
 def test_bias_and_coverage_show_every_row_with_its_error() -> None:
     bias, table = bias_table(), coverage_table()
     (ax,) = figures.variance_bias(bias).axes
-    heights = [bar.lines[0].get_ydata() for bar in ax.containers]
-    assert [list(h) for h in heights] == [list(bias[bias["criterion"] == c]["bias"]) for c in ("ML", "REML")]
+    drawn = [bar.lines[0].get_ydata() for bar in ax.containers]
+    assert [list(h) for h in drawn] == [list(bias[bias["criterion"] == c]["bias"]) for c in ("ML", "REML")]
     left, right = figures.coverage(table).axes
     assert (len(left.containers), len(right.containers)) == (5, 6)
     for container, name in zip(right.containers, [*figures.COVERAGE_STYLES, "CR2, Satterthwaite"], strict=True):
         assert container.get_label() == name
-        np.testing.assert_allclose(
-            np.asarray(container.lines[0].get_ydata(), dtype=float), 100 * (0.8 + np.array([5, 10, 40]) / 400)
-        )
+        heights = np.asarray(container.lines[0].get_ydata(), dtype=float)
+        np.testing.assert_allclose(heights, 100 * (0.8 + np.array([5, 10, 40]) / 400))
         low_high = np.array([s[:, 1] for s in container.lines[2][0].get_segments()])
         np.testing.assert_allclose(low_high[:, 1] - low_high[:, 0], 2 * 196 * 0.005)
 
 
 def test_colours_are_told_apart_without_red_and_green() -> None:
-    """Simulated deuteranopia (Vienot, Brettel and Mollon 1999): lines of one picture stay apart in colour or in style."""
+    """By simulated deuteranopia (Vienot, Brettel and Mollon 1999) every two lines stay apart, and so do the markers."""
     to_lms = np.array([[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]])
     blind = np.array([[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]])
     seen = np.linalg.inv(to_lms) @ blind @ to_lms
