@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,14 +142,18 @@ def totals(results: Iterable[Result]) -> Totals:
 
 
 def ask(implementation: Implementation, case: Case) -> Answer:
-    """Let an implementation fit a case; whatever it raises is an answer, or the reason for none."""
+    """Let an implementation fit a case, its warnings unheard; what it raises is an answer, or why there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _answer(implementation, case)
+
+
+def _answer(implementation: Implementation, case: Case) -> Answer:
     if case.estimator not in implementation.capabilities:
         return Absent(Verdict.NOT_PROVIDED, f"{implementation.name} does not offer {case.estimator}")
     try:
         _ = case.data
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dict(implementation.fit(case))
+        return dict(implementation.fit(case))
     except (DataUnavailable, NotAvailable) as absent:
         return Absent(Verdict.NOT_RUN, absent.reason)
     except (Exception, SystemExit) as error:  # an adapter may raise anything; it costs one case
@@ -237,10 +243,12 @@ def check(
     With `live` (R as an implementation) they are compared with what R answers now instead, and R's own answer is
     compared with the frozen one.
     """
-    for case in cases:
+    cases = list(cases)
+    answers = _ahead(live, cases) if live is not None else repeat(None)
+    for case, answered in zip(cases, answers, strict=False):
         reference, source = frozen(case, stack), f"frozen {stack}"
-        if live is not None:
-            now, seconds = _timed(live, case)
+        if live is not None and answered is not None:
+            now, seconds = answered
             yield judge(case, live, now, reference, source=source, stack=stack, seconds=seconds)
             reference, source = now, f"live {live.name}"
         for implementation in implementations:
@@ -253,9 +261,21 @@ def check(
             )  # fmt: skip
 
 
-def _timed(implementation: Implementation, case: Case) -> tuple[Answer, float]:
+def _ahead(live: Implementation, cases: Sequence[Case]) -> Iterator[tuple[Answer, float]]:
+    """R's answers in the order of the cases, asked for while earlier ones are judged: R has a process of its own."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        # catch_warnings is no thing for threads, and R warns in its answers
+        yield from pool.map(partial(_timed, live, asked=_answer), cases)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _timed(
+    implementation: Implementation, case: Case, asked: Callable[[Implementation, Case], Answer] = ask
+) -> tuple[Answer, float]:
     start = time.perf_counter()
-    answer = ask(implementation, case)
+    answer = asked(implementation, case)
     return answer, time.perf_counter() - start
 
 

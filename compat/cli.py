@@ -49,6 +49,7 @@ Examples:
   rcompat check --implementation mypkg.adapter:implementation
   rcompat check --implementation 'command: julia port.jl' --implementation refimpl
   rcompat check --json run.json --junit run.xml    reports for other programs
+  rcompat check --case 'lm-nist-*' --svg run.svg   a picture of the report
 """
 
 
@@ -76,6 +77,9 @@ def check(
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="F", help="Write a junit file.", dir_okay=False)
     ] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="F", help="Write the report as a picture.", dir_okay=False)
+    ] = None,
     cells: Annotated[int, typer.Option("--cells", metavar="N", min=1, help="Show up to N bad cells of a fit.")] = 10,
     stack: StackName = None,
     fixtures: Fixtures = None,
@@ -89,13 +93,15 @@ def check(
     from compat.report import terminal
 
     root = _root(fixtures)
-    cases = _cases(case, root)
-    chosen = [_implementation(spec) for spec in dict.fromkeys(implementation or ["refimpl"])]
-    r = next((one for one in chosen if one.name == "r"), None)
-    now = (r or find_or_explain("r")) if live else None
-    stack = _stack(stack, root)
+    chosen: list[Implementation] = []
+    now = find_or_explain("r") if live else None
+    if now is not None and hasattr(now, "prepare"):
+        now.prepare()  # R starts up while the cases are read and the rest is loaded
     page = terminal.console()
     try:
+        cases = _cases(case, root)
+        chosen = [_implementation(spec) for spec in dict.fromkeys(implementation or ["refimpl"])]
+        stack = _stack(stack, root)
         fits = len(cases) * len([*chosen, *([now] if now and now not in chosen else [])])
         results = list(_watched(run.check(cases, chosen, stack, now), fits))
     finally:
@@ -104,6 +110,8 @@ def check(
     total = run.totals(results)
     terminal.show(page, results, total, strict=strict, cells=cells)
     _write_reports(json, junit, results, chosen, stack, live, strict)
+    if svg is not None:
+        terminal.picture(svg, results, total, strict=strict, cells=cells)
     raise typer.Exit(0 if total.passed(strict) else 1)
 
 

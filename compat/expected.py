@@ -125,9 +125,7 @@ def _block(value: Any, depth: int) -> str:
         return "{}"
     pad = "  " * (depth + 1)
     names = (json.dumps(str(name), ensure_ascii=False) for name in value)
-    lines = [
-        f"{pad}{name}: {_block(inner, depth + 1)}" for name, inner in zip(names, value.values(), strict=True)
-    ]
+    lines = [f"{pad}{name}: {_block(inner, depth + 1)}" for name, inner in zip(names, value.values(), strict=True)]
     return "{\n" + ",\n".join(lines) + "\n" + "  " * depth + "}"
 
 

@@ -53,7 +53,9 @@ def _likelihood_ratios(fits: Sequence[LinearFit | MixedFit], refit: bool) -> pd.
         else:
             rows.append((str(label), fit.rank + 1, fit.aic, fit.bic, fit.loglik))
     rows.sort(key=lambda row: row[1])
-    table = pd.DataFrame([row[1:] for row in rows], columns=["npar", "aic", "bic", "loglik"], index=[row[0] for row in rows])
+    table = pd.DataFrame(
+        [row[1:] for row in rows], columns=["npar", "aic", "bic", "loglik"], index=[row[0] for row in rows]
+    )
     table["deviance"] = -2 * table["loglik"]
     table["chisq"] = (-table["deviance"].diff()).clip(lower=0)
     table["chi_df"] = table["npar"].diff()

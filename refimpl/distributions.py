@@ -9,6 +9,8 @@ from scipy import special
 
 from refimpl.linalg import Array
 
+FAR = 1e100  # beyond it the tail of t falls as t^-df to the last bit, and soon t^2 overflows
+
 
 def two_sided_t(t: Any, df: float) -> Array:
     """P(|T| > |t|) of Student's t; of the normal for df = inf. NaN for df <= 0."""
@@ -17,7 +19,10 @@ def two_sided_t(t: Any, df: float) -> Array:
         return np.asarray(2 * special.ndtr(-t))
     if not df > 0:
         return np.full(t.shape, np.nan)
-    return np.asarray(2 * special.stdtr(df, -t))
+    if df == 1:  # Cauchy's, in closed form: stdtr loses half its digits near zero
+        return np.asarray(2 / np.pi * np.arctan2(1.0, t))
+    near = np.minimum(t, FAR)
+    return np.asarray(2 * special.stdtr(df, -near) * np.divide(near, t, out=np.ones_like(t), where=t > FAR) ** df)
 
 
 def t_quantile(p: float, df: float) -> float:
@@ -41,6 +46,6 @@ def upper_f(f: Any, df1: float, df2: float) -> Array:
 
 
 def upper_chi2(x: Any, df: float) -> Array:
-    """P(X > x) of the chi-squared distribution; NaN for df <= 0."""
-    x = np.asarray(x, dtype=np.float64)
+    """P(X > x) of the chi-squared distribution, 1 for a negative x; NaN for df <= 0."""
+    x = np.maximum(np.asarray(x, dtype=np.float64), 0.0)
     return np.asarray(special.gammaincc(df / 2, x / 2)) if df > 0 else np.full(x.shape, np.nan)

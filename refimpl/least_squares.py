@@ -110,8 +110,9 @@ def ols(X: Array, y: Array, weights: Array | None = None, tol: float = QR_TOLERA
     """Least squares of y (n,) on X (n, p), optionally weighted (n,).
 
     Solves X'WX b = X'Wy in double-double, so that b, (X'WX)^-1 and the residual sum of squares are right to the
-    last digits wherever the condition of X is below about 1e8. A column that depends on earlier ones to within
-    `tol` gets a NaN coefficient (R's `lm`, ?lm.fit: the last of a set of dependent columns).
+    last digits wherever the condition of X (columns of one length) is below about 1e6, and to 13 digits at 1e8.
+    A column that depends on earlier ones to within `tol` gets a NaN coefficient (R's `lm`, ?lm.fit: the last of a
+    set of dependent columns).
 
     Raises DataError: `infinite-values` where X, y or a weight is not finite, `bad-option` for negative weights.
     """
@@ -124,7 +125,7 @@ def ols(X: Array, y: Array, weights: Array | None = None, tol: float = QR_TOLERA
     top = 1.0 if weights is None else _weight_scale(weights)
     inverse = solved.inverse * np.outer(scale[:p][solved.kept], scale[:p][solved.kept]) * top
     used = len(y) if weights is None else int((weights > 0).sum())
-    rss = float(solved.rss / top / scale[p] ** 2) if used > solved.kept.sum() else 0.0
+    rss = float(solved.rss / top / scale[p] / scale[p]) if used > solved.kept.sum() else 0.0
     which = np.ix_(*2 * [np.flatnonzero(solved.kept)])
     own = scale[:p][solved.kept] * np.sqrt(top)
     return LeastSquares(X, y, weights, solved.kept, coef, low, inverse, rss, G[which], own)

@@ -18,6 +18,8 @@ from refimpl import least_squares
 from refimpl.distributions import t_quantile, two_sided_t, upper_chi2, upper_f
 from refimpl.errors import DataError
 from refimpl.formula import Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
+from refimpl.formula.syntax import symbols
+from refimpl.formula.values import Numeric
 from refimpl.least_squares import QR_TOLERANCE, LeastSquares
 from refimpl.linalg import Array
 
@@ -63,7 +65,10 @@ class LinearFit:
     @cached_property
     def names(self) -> list[str]:
         """Coefficient names, R's or rms's."""
-        return [rms_name(part) for part in self.design.parts] if self.model == "ols" else list(self.design.names)
+        if self.model == "lm":
+            return list(self.design.names)
+        labels = rms_labels(self.frame)
+        return [rms_name(part, labels) for part in self.design.parts]
 
     def _by_name(self, values: Array) -> pd.Series[float]:
         full = np.full(len(self.names), np.nan)
@@ -242,8 +247,9 @@ class LinearFit:
         for a model of the intercept alone. ols: 1 - rss / tss about the mean of the response.
         """
         if self.model == "ols":
-            return 1 - self.deviance / self._total
-        return self._explained / (self._explained + self.deviance) if self._df_model else 0.0
+            return 1 - float(_ratio(np.float64(self.deviance), np.float64(self._total)))
+        share = _ratio(np.float64(self._explained), np.float64(self._explained + self.deviance))
+        return float(share) if self._df_model else 0.0
 
     @cached_property
     def adj_r_squared(self) -> float:
@@ -425,11 +431,22 @@ def column(data: Data, name_or_values: str | Any) -> Any:
     return data[name_or_values]
 
 
-def rms_name(part: tuple[tuple[str, str | None], ...]) -> str:
+def rms_labels(frame: ModelFrame) -> dict[str, str]:
+    """rms's names of the variables: a transformed column is called by its first variable, whatever is done to it."""
+    labels = {}
+    for name, node, value in zip(frame.terms.names, frame.terms.variables, frame.values, strict=True):
+        inside = next(symbols(node), None)
+        plain = isinstance(value, Numeric) and value.values.ndim == 1
+        labels[name] = inside.name if inside is not None and plain else name
+    return labels
+
+
+def rms_name(part: tuple[tuple[str, str | None], ...], labels: Mapping[str, str]) -> str:
     """rms's name of a column: Intercept, x, g=b, g=b * x."""
     if not part:
         return "Intercept"
-    return " * ".join(variable if level is None else f"{variable}={level}" for variable, level in part)
+    named = ((labels.get(variable, variable), level) for variable, level in part)
+    return " * ".join(label if level is None else f"{label}={level}" for label, level in named)
 
 
 def predict(

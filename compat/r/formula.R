@@ -1,6 +1,6 @@
-# What R makes of a formula: model matrix, names, dropped rows, new data; and lme4's terms. One JSON job in, one JSON answer out.
-#   Rscript formula.R --serve               a job a line on stdin, an answer a line on stdout
-#   Rscript formula.R --freeze CASES OUT    the battery of a case file, frozen with its provenance
+# What R makes of a formula: model matrix, names, dropped rows, new data; and lme4's terms. JSON in, JSON out.
+#   Rscript formula.R --serve               a request a line on stdin, an answer a line on stdout
+#   Rscript formula.R --freeze CASES OUT    the battery of a file of fixtures/cases/formula, with its provenance
 # Doubles leave as %.17g text, never through a JSON writer. Nothing outside the allowlist is evaluated.
 
 suppressPackageStartupMessages({ library(jsonlite); library(splines); library(lme4) })
@@ -10,17 +10,24 @@ options(warn = 1, stringsAsFactors = FALSE, contrasts = c("contr.treatment", "co
 here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1]))
 allowed_names <- c(readLines(file.path(here, "allowed.txt")), "~", ".", "treatment", "sum", "helmert", "SAS")
 
+# ---- data ----------------------------------------------------------------------------------------------------------
+
+#' The cells of a column; null and "NA" are missing.
+cells <- function(values) {
+  values[lengths(values) == 0L] <- NA
+  values <- unlist(values)
+  values[values %in% "NA"] <- NA
+  values
+}
+
 read_column <- function(column) {
   switch(column$type,
-    double = as.numeric(unlist(column$values)),
-    integer = as.integer(unlist(column$values)),
-    logical = as.logical(unlist(column$values)),
-    character = vapply(column$values, function(v) if (is.null(v)) NA_character_ else as.character(v), ""),
-    factor = {
-      codes <- vapply(column$codes, function(k) if (is.null(k)) NA_integer_ else as.integer(k), 1L)
-      structure(codes, levels = as.character(unlist(column$levels)),
-                class = if (isTRUE(column$ordered)) c("ordered", "factor") else "factor")
-    })
+    double = as.numeric(cells(column$values)),
+    integer = as.integer(cells(column$values)),
+    logical = as.logical(cells(column$values)),
+    character = as.character(cells(column$values)),
+    factor = structure(as.integer(cells(column$codes)), levels = as.character(unlist(column$levels)),
+                       class = if (isTRUE(column$ordered)) c("ordered", "factor") else "factor"))
 }
 
 read_data <- function(columns) {
@@ -42,24 +49,30 @@ read_formula <- function(text, columns) {
 error_kind <- function(message) {
   patterns <- c(
     "contrasts can be applied only to factors with 2 or more levels" = "one-level-factor",
-    "object '.*' not found" = "unknown-column", "has new level" = "unseen-level", "variable lengths differ" = "cluster-length",
+    "object '.*' not found" = "unknown-column",
+    "has new level" = "unseen-level",
+    "variable lengths differ" = "cluster-length",
     "0 .non-NA. cases" = "no-rows",
-    "invalid model formula|invalid power|invalid term|^<text>|unexpected|parsing result|not a formula|zero-length variable" =
-      "formula-syntax",
-    "is not allowed" = "formula-forbidden", "contextstack overflow" = "formula-too-large")
+    "invalid model formula|invalid power|invalid term|not a formula" = "formula-syntax",
+    "^<text>|unexpected|parsing result|zero-length variable" = "formula-syntax",
+    "is not allowed" = "formula-forbidden",
+    "contextstack overflow" = "formula-too-large")
   for (pattern in names(patterns)) if (grepl(pattern, message)) return(patterns[[pattern]])
   "r-error"
 }
 
 number <- function(x) {
   text <- sprintf("%.17g", x)
-  special <- !is.finite(x)
-  text[special] <- ifelse(is.nan(x[special]), '"NaN"', ifelse(is.na(x[special]), '"NA"', ifelse(x[special] > 0, '"Inf"', '"-Inf"')))
+  text[x %in% Inf] <- '"Inf"'
+  text[x %in% -Inf] <- '"-Inf"'
+  text[is.na(x)] <- '"NA"'
+  text[is.nan(x)] <- '"NaN"'
   text
 }
 array_of <- function(items) paste0("[", paste(items, collapse = ","), "]")
 numbers <- function(x) array_of(number(as.vector(x)))
-strings <- function(x) array_of(vapply(as.character(x), function(s) as.character(toJSON(s, auto_unbox = TRUE)), ""))
+text <- function(x) as.character(toJSON(x, auto_unbox = TRUE))
+strings <- function(x) array_of(vapply(as.character(x), text, ""))
 columns_of <- function(m) array_of(vapply(seq_len(ncol(m)), function(j) numbers(m[, j]), ""))
 object <- function(...) {
   parts <- c(...)
@@ -67,7 +80,12 @@ object <- function(...) {
   paste0("{", paste0('"', names(parts), '":', parts, collapse = ","), "}")
 }
 
-plain_numbers <- function(x) if (is.null(x) || is.factor(x) || is.character(x) || is.matrix(x)) NA else numbers(as.numeric(x))
+plain_numbers <- function(x) {
+  if (is.null(x) || is.factor(x) || is.character(x) || is.matrix(x)) NA else numbers(as.numeric(x))
+}
+written <- function(e) paste(deparse(e, width.cutoff = 500L), collapse = " ")
+
+# ---- what R makes of a formula -------------------------------------------------------------------------------------
 
 matrix_answer <- function(job) {
   data <- read_data(job$data)
@@ -78,11 +96,12 @@ matrix_answer <- function(job) {
   X <- model.matrix(terms, frame, contrasts.arg = contrasts)
   offset <- tryCatch(model.offset(frame), error = function(e) NULL)
   object(
-    deparse = strings(paste(deparse(formula, width.cutoff = 500L), collapse = " ")), labels = strings(attr(terms, "term.labels")),
-    variables = strings(vapply(as.list(attr(terms, "variables"))[-1], function(v) paste(deparse(v, 500L), collapse = " "), "")),
+    deparse = strings(written(formula)), labels = strings(attr(terms, "term.labels")),
+    variables = strings(vapply(as.list(attr(terms, "variables"))[-1], written, "")),
     names = strings(colnames(X)), assign = numbers(attr(X, "assign")), n = as.character(nrow(X)),
     dropped = strings(names(attr(frame, "na.action"))), response = plain_numbers(model.response(frame)),
-    offset = plain_numbers(offset), X = columns_of(X), new = if (length(job$newdata)) new_answer(job, terms, frame, X) else NA)
+    offset = plain_numbers(offset), X = columns_of(X),
+    new = if (length(job$newdata)) new_answer(job, terms, frame, X) else NA)
 }
 
 new_answer <- function(job, terms, frame, X) {
@@ -104,34 +123,65 @@ bars_answer <- function(job) {
   random <- parts$reTrms
   Lambdat <- as(random$Lambdat, "dgTMatrix")
   object(
-    deparse = strings(paste(deparse(formula, width.cutoff = 500L), collapse = " ")), n = as.character(nrow(parts$fr)),
-    names = strings(colnames(parts$X)), X = columns_of(parts$X), dropped = strings(names(attr(parts$fr, "na.action"))),
+    deparse = strings(written(formula)), n = as.character(nrow(parts$fr)), names = strings(colnames(parts$X)),
+    X = columns_of(parts$X), dropped = strings(names(attr(parts$fr, "na.action"))),
     groups = strings(names(random$cnms)), cnms = array_of(vapply(random$cnms, strings, "")),
     levels = array_of(vapply(random$flist[attr(random$flist, "assign")], function(f) strings(levels(f)), "")),
-    Gp = numbers(random$Gp), lower = numbers(random$lower), theta = numbers(random$theta), Lind = numbers(random$Lind),
-    lambda_row = numbers(Lambdat@j), lambda_column = numbers(Lambdat@i), rows = strings(rownames(random$Zt)),
+    Gp = numbers(random$Gp), lower = numbers(random$lower), theta = numbers(random$theta),
+    Lind = numbers(random$Lind), lambda_row = numbers(Lambdat@j), lambda_column = numbers(Lambdat@i),
+    rows = strings(rownames(random$Zt)),
     Z = columns_of(t(as.matrix(random$Zt))), offset = plain_numbers(model.offset(parts$fr)))
 }
 
 error_answer <- function(e) {
   message <- conditionMessage(e)
-  object(error = object(kind = strings1(error_kind(message)), message = strings1(message)))
+  object(error = object(kind = text(error_kind(message)), message = text(message)))
 }
-strings1 <- function(x) as.character(toJSON(x, auto_unbox = TRUE))
 
 answer <- function(job) {
-  suppressMessages(suppressWarnings(tryCatch(if (identical(job$what, "bars")) bars_answer(job) else matrix_answer(job), error = error_answer)))
+  make <- if (identical(job$what, "bars")) bars_answer else matrix_answer
+  suppressMessages(suppressWarnings(tryCatch(make(job), error = error_answer)))
+}
+
+# ---- a line, a file ------------------------------------------------------------------------------------------------
+
+#' A request: one data set and many formulas. Its answer is a list in the same order, one entry failing alone.
+answer_line <- function(line) {
+  request <- fromJSON(line, simplifyVector = FALSE)
+  answers <- vapply(request$formulas, function(text) answer(c(request, list(formula = text))), "")
+  object(id = text(request$id), quantities = object(answers = array_of(answers)))
 }
 
 serve <- function() {
   input <- file("stdin", "r")
-  repeat {
-    line <- readLines(input, n = 1L, warn = FALSE)
-    if (!length(line)) break
-    cat(answer(fromJSON(line, simplifyVector = FALSE)), "\n", sep = "")
+  while (length(line <- readLines(input, n = 1L, warn = FALSE))) {
+    cat(answer_line(line), "\n", sep = "")
     flush(stdout())
   }
 }
 
+sha256 <- function(path) sub(" .*", "", system2("sha256sum", shQuote(path), stdout = TRUE))
+
+provenance <- function(cases) {
+  packages <- c("base", "stats", "splines", "lme4", "Matrix", "jsonlite")
+  object(
+    r = text(R.version.string), platform = text(R.version$platform), locale = text(Sys.getlocale("LC_COLLATE")),
+    packages = object(vapply(packages, function(p) text(as.character(packageVersion(p))), "")),
+    script = text(sha256(file.path(here, "formula.R"))), cases = text(sha256(cases)), date = text(format(Sys.Date())))
+}
+
+freeze <- function(cases, out) {
+  battery <- fromJSON(cases, simplifyVector = FALSE)
+  frozen <- vapply(battery$cases, function(case) {
+    job <- list(what = battery$what, formula = case$formula, contrasts = case$contrasts,
+                data = battery$data[[case$data]],
+                newdata = if (length(case$newdata)) battery$data[[case$newdata]])
+    paste0("    ", text(case$id), ": ", answer(job))
+  }, "")
+  writeLines(c("{", paste0('  "provenance": ', provenance(cases), ","), '  "cases": {',
+               paste(frozen, collapse = ",\n"), "  }", "}"), out)
+}
+
 arguments <- commandArgs(trailingOnly = TRUE)
 if (identical(arguments, "--serve")) serve()
+if (length(arguments) == 3L && arguments[1] == "--freeze") freeze(arguments[2], arguments[3])

@@ -83,7 +83,8 @@ correlations <- function(fit) {
     places <- which(lower.tri(x), arr.ind = TRUE)
     setNames(x[places], paste(group, rownames(x)[places[, 1L]], colnames(x)[places[, 2L]], sep = ".")[seq_len(nrow(places))])
   }, names(parts), parts, USE.NAMES = FALSE)
-  unlist(found)
+  found <- unlist(found)
+  if (length(found)) found
 }
 
 as_list <- function(x) setNames(lapply(names(x), function(name) x[[name]]), names(x))

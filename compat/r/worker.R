@@ -168,6 +168,7 @@ check_call <- function(e, columns, depth = 0L, sized = FALSE) {
   if (depth > limits$depth) refuse("formula-too-large", "the formula is nested too deeply")
   if (is.symbol(e)) return(check_symbol(as.character(e), columns))
   if (!is.call(e)) return(check_literal(e, sized))
+  if (is_range(e)) return(check_literal(abs(number_in(e[[3L]]) - number_in(e[[2L]])), sized = TRUE))
   arguments <- if (is_sum(e)) summands(e) else check_function(e)
   sized <- sized || as.character(e[[1L]]) %in% sized_functions
   calls <- length(arguments)
@@ -213,7 +214,8 @@ check_contrast <- function(e) {
 
 is_contrast <- function(e) {
   if (is.null(e)) return(TRUE)
-  if (is.symbol(e) || is.character(e)) return(as.character(e) %in% contrasts_allowed)
+  if (is.symbol(e)) return(as.character(e) %in% c(contrasts_allowed, sub("^contr\\.", "", contrasts_allowed)))
+  if (is.character(e)) return(e %in% contrasts_allowed)
   if (!is.call(e) || !as.character(e[[1L]])[1] %in% c("c", contrasts_allowed)) return(FALSE)
   all(vapply(as.list(e)[-1L], is_number, logical(1)))
 }
@@ -222,6 +224,11 @@ is_contrast <- function(e) {
 number_in <- function(e) if (is.call(e) && length(e) == 2L && identical(e[[1L]], quote(`-`))) e[[2L]] else e
 
 is_number <- function(e) is.numeric(number_in(e)) || is.logical(number_in(e))
+
+#' A range between two numbers as written, 1990:2010: its length is what sets a size.
+is_range <- function(e) {
+  identical(e[[1L]], quote(`:`)) && length(e) == 3L && is.numeric(e[[2L]]) && is.numeric(e[[3L]])
+}
 
 #' An upper bound on the number of terms, found without expanding them.
 count_terms <- function(e, n_columns) {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compat.check import Result, Totals
@@ -26,6 +29,7 @@ _STYLE = {
 
 # A page that is not a terminal has no width of its own; this one holds the longest line of the table.
 PAGE = 160
+PICTURE = 150
 
 
 def console() -> Console:
@@ -61,6 +65,21 @@ _COLUMNS: tuple[Column, ...] = (
 
 # What a page gives up first when it is too narrow; the id of a case begins with its estimator.
 _DISPENSABLE = ("estimator", "at", "certified", "implementation")
+
+
+def picture(file: Path, results: Sequence[Result], total: Totals, *, strict: bool = False, cells: int = 10) -> None:
+    """Write what `show` prints as an SVG file, in colours."""
+    from rich._export_format import CONSOLE_SVG_FORMAT
+    from rich.console import Console
+    from rich.terminal_theme import MONOKAI
+
+    own_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.S)  # nothing loaded from elsewhere
+
+    page = Console(
+        record=True, width=PICTURE, file=StringIO(), force_terminal=True, color_system="truecolor", highlight=False
+    )
+    show(page, results, total, strict=strict, cells=cells)
+    file.write_text(page.export_svg(title="rcompat check", theme=MONOKAI, code_format=own_fonts), encoding="utf-8")
 
 
 def _table(page: Console, results: Sequence[Result]) -> Table:

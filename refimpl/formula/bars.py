@@ -1,16 +1,15 @@
-"""lme4's bars: `(x | g)` taken out of a formula, expanded, ordered, and turned into grouping factors, columns of Z
-and Lambda's pattern.
+"""lme4's bars: taken out of a formula, expanded, ordered, turned into grouping factors, Z and Lambda's pattern.
 
 Fixed effects, rows and offsets come from `frame` and `matrix`. Source: Bates, Maechler, Bolker & Walker (2015), J.
 Stat. Software 67(1), sections 2.2 and 2.3; lme4 1.1-31 lFormula. Every form, with what it means:
 
-    (1 | g)          an intercept for each level of g
-    (x | g)          intercept and slope, correlated                  = (1 + x | g)
-    (0 + x | g)      the slope alone
-    (x || g)         uncorrelated                                     = (1 | g) + (0 + x | g); a factor's columns stay
-    correlated (1 | a:b)        the pairs of levels that occur
-    (1 | a/b)        nested                                           = (1 | b:a) + (1 | a)
-    (f | g)          a factor slope, by its contrasts; (0 + f | g) by all its levels
+    (1 | g)        an intercept for each level of g
+    (x | g)        intercept and slope, correlated, as (1 + x | g)
+    (0 + x | g)    the slope alone
+    (x || g)       uncorrelated: (1 | g) + (0 + x | g); a factor's columns stay correlated among themselves
+    (1 | a:b)      the pairs of levels that occur
+    (1 | a/b)      nested: (1 | b:a) + (1 | a)
+    (f | g)        a factor slope by its contrasts; (0 + f | g) by all its levels
 """
 
 from __future__ import annotations
@@ -155,9 +154,7 @@ def _uncorrelated(bar: Call, source: str) -> list[Call]:
 
 
 def _moved(node: Expression, position: int) -> Expression:
-    """The same expression at another place of the text; lme4 too writes the terms of `||` as text and reads them
-    again.
-    """
+    """The same expression at another place: lme4 too writes the terms of `||` as text and reads them again."""
     if isinstance(node, Call):
         return replace(node, arguments=tuple(_moved(a, position) for a in node.arguments), position=position)
     return replace(node, position=position)
@@ -201,9 +198,7 @@ def _rebuilt(formula: Formula, right: Expression) -> Formula:
 
 @dataclass(frozen=True)
 class RandomTerm:
-    """One random term: `group` and its `levels`, `codes` (n,) of the rows, and the term's own `matrix` with r columns
-    (cnms).
-    """
+    """One random term: `group` and its `levels`, `codes` (n,) of the rows, the term's own `matrix` with r columns."""
 
     bar: Bar
     group: str
@@ -276,9 +271,7 @@ class RandomEffects:
         return np.array(bounds)
 
     def lambda_pattern(self) -> tuple[Indices, Indices, Indices]:
-        """Lambda's nonzero cells: row, column and the index into theta of each, in the order of lme4's Lind (rows of
-        Lambda).
-        """
+        """Lambda's nonzero cells, row by row as lme4's Lind: the row, the column and the index into theta of each."""
         rows, columns, index = [], [], []
         start = first = 0
         for term in self.terms:
@@ -371,14 +364,15 @@ def _check(term: RandomTerm, n: int) -> None:
     """lme4's checks of a grouping factor (lmerControl: check.nlev.gtr.1, check.nobs.vs.nlev, check.nobs.vs.nRE)."""
     count = len(term.levels)
     if count < 2:
-        raise DataError("r-error", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
+        raise DataError("one-level-group", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
     if count >= n:
         raise DataError(
-            "r-error", f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})"
+            "too-many-levels",
+            f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})",
         )
     if term.n_columns >= n:
         raise DataError(
-            "r-error",
+            "too-many-random-effects",
             f"number of observations (={n}) <= number of random effects (={term.n_columns}) "
             f"for term ({term.bar.label}): they and the residual variance cannot be told apart",
         )
@@ -401,7 +395,9 @@ def mixed_frame(
     """
     fixed, bars = split_bars(formula)
     if not bars:
-        raise FormulaError("r-error", "no random effects terms: a formula such as y ~ x + (1 | g)", formula.source, 0)
+        raise FormulaError(
+            "no-random-effects", "no random effects terms: no bar as in y ~ x + (1 | g)", formula.source, 0
+        )
     if formula.left is None:
         raise FormulaError("r-error", "a mixed model needs a response", formula.source, 0)
     frame = model_frame(_rebuilt(formula, _plussed(formula.right, formula.source)), data, extra, na_action, keep)

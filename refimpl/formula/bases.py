@@ -152,9 +152,7 @@ def _whole_power(x: Floats, degree: int) -> Floats:
 
 
 def _several(blocks: list[Floats], degree: int, basis: Polynomials) -> Numeric:
-    """Products of the variables' polynomials of total degree 1..degree, the first variable running fastest; `1.0`,
-    `2.0`, `0.1`.
-    """
+    """Products of the variables' polynomials, of total degree 1..degree; R names them `1.0`, `2.0`, `0.1`, ..."""
     degrees = [d for d in _degrees(len(blocks), degree) if any(d)]
     columns = []
     for choice in degrees:
@@ -266,9 +264,7 @@ def _ns(arguments: Arguments) -> Value:
 
 
 def _natural_map(spline: Spline) -> Floats:
-    """An orthonormal basis of the combinations whose second derivative vanishes at both boundary knots (QR's last
-    columns).
-    """
+    """The combinations, orthonormal, whose second derivative is 0 at both boundary knots: QR's last columns."""
     curvature = _b_splines(spline, spline.boundary, 2)
     curvature = curvature if spline.intercept else curvature[:, 1:]
     q, _ = np.linalg.qr(curvature.T, mode="complete")

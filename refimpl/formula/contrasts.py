@@ -1,6 +1,4 @@
-"""R's contrasts: treatment, SAS, sum, helmert, poly. Each is a matrix, levels x columns, with the suffixes its
-columns get in names.
-"""
+"""R's contrasts: treatment, SAS, sum, helmert, poly; each with the suffixes that its columns get in names."""
 
 from __future__ import annotations
 

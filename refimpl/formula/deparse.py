@@ -1,7 +1,6 @@
 """R's text of a formula: `deparse` writes what R's own deparse writes, so that names agree to the letter.
 
-Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: deparse,
-as.character).
+Numbers come out at 15 significant digits, in fixed or scientific notation, whichever is shorter (R: as.character).
 """
 
 from __future__ import annotations
@@ -27,7 +26,9 @@ _ESCAPES = {
 
 def is_syntactic(name: str) -> bool:
     """Whether R writes this name without backticks."""
-    return _SYNTACTIC.match(name) is not None and name not in RESERVED and not re.match(r"\.\.\d+\Z", name)
+    if not _SYNTACTIC.match(name) or name in RESERVED or re.match(r"\.\.[0-9]+\Z", name):
+        return False
+    return name.isascii() or all(c.isalpha() or c.isdecimal() or c in "._" for c in name)
 
 
 def quote_name(name: str) -> str:
@@ -60,9 +61,7 @@ def _escape(text: str, quote: str) -> str:
 
 
 def format_double(value: float) -> str:
-    """A double as as.character and deparse of R 4.2 write it: at most 15 significant digits, the shorter notation,
-    ties fixed.
-    """
+    """A double as R 4.2 writes it: at most 15 significant digits, the shorter notation, fixed on a tie."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):

@@ -141,9 +141,7 @@ def _cross(left: Levels, right: Levels, separator: str, lexical: bool) -> Levels
 
 
 def _breaks(arguments: Arguments, x: Floats) -> Floats:
-    """The sorted limits; a single number is a count of intervals of equal length, the outer limits moved out by 0.1
-    %.
-    """
+    """The sorted limits; one number is a count of equal intervals, the outer limits moved out by a thousandth."""
     given = arguments.numbers("breaks").values
     if given.size != 1:
         breaks = np.sort(given[~np.isnan(given)])
@@ -271,6 +269,8 @@ def _C(arguments: Arguments) -> Value:
     value = arguments.value("object")
     if not isinstance(value, Levels) or not is_factor(value):
         raise arguments.fail("the object is not a factor")
+    if len(value.levels) < 2:
+        raise arguments.fail("contrasts can be applied only to factors with 2 or more levels", "one-level-factor")
     contrast = _chosen_contrast(arguments, value)
     if contrast.n_levels != len(value.levels):
         raise arguments.fail(f"a contrast for {contrast.n_levels} levels; the factor has {len(value.levels)}")

@@ -64,9 +64,7 @@ class ModelFrame:
 
     @cached_property
     def response(self) -> Floats | None:
-        """The response, (n,) float64; None for a one-sided formula. Raises DataError where it is not numeric or not
-        finite.
-        """
+        """The response, (n,), or None. Raises DataError where it is not one numeric column or not finite."""
         if self.terms.response is None:
             return None
         value = self.values[0]
@@ -130,9 +128,7 @@ def row_count(data: Any) -> int:
 def evaluate_variables(
     spec: Terms, data: Any, n: int, skip_response: bool = False, bases: Sequence[Any] = ()
 ) -> list[Value]:
-    """Every variable of the terms on the data, n rows each; `bases` what stateful variables remember. Raises as R
-    refuses.
-    """
+    """Every variable of the terms, n rows each; `bases` what stateful ones remember. Refuses what R refuses."""
     evaluator = Evaluator(data, n, spec.formula.source)
     values: list[Value] = []
     width = 0
@@ -222,9 +218,7 @@ def model_frame(
 
 
 def sub_frame(frame: ModelFrame, formula: Formula, columns: tuple[str, ...] | None = None) -> ModelFrame:
-    """The same rows for a part of the formula, whose variables are all in the frame; `columns` is what `.` stands
-    for.
-    """
+    """The frame of a part of the formula, whose variables the frame has; `columns` is what `.` stands for."""
     spec = terms(formula, columns)
     place = {quote_name(name): i for i, name in enumerate(frame.terms.names)}
     place |= {label: i for i, label in enumerate(frame.terms.labels_of)}

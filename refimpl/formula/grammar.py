@@ -1,29 +1,28 @@
-"""Reads R's formula text into the nodes of `syntax`: the whole grammar of a formula, an allowlist of functions, caps.
-Nothing is evaluated.
+"""Reads R's formula text into the nodes of `syntax`: the grammar, an allowlist of functions, caps. Nothing runs.
 
-Every rule, with an example (loosest binding first, as in R's ?Syntax):
+Every rule with examples, loosest binding first, as in R's ?Syntax:
 
-    formula      one- or two-sided              y ~ x          ~ x          log(y) ~ x
-    |  ||        parts, lme4's bars, logical or y ~ x | z      (1 | g)      (x || g)
-    &  &&        logical and                    I(x > 0 & z > 0)
-    !            logical not                    !lg
-    comparison   == != < > <= >= (no chains)    x > 3          I(a == "u")
-    + -          add, delete terms              y ~ a + b      y ~ a * b - a:b      y ~ x - 1
-    * /          crossing, nesting              y ~ a * b      y ~ a / b
-    %in% %% %/%  nesting, remainder, quotient   y ~ b %in% a   y ~ x %% 2           I(x %/% 2)
-    :            interaction; a range in calls  y ~ a:b        c(1:3)
-    unary + -    sign                           y ~ -1 + x     I(-x)
-    ^ **         crossing to a degree; power    y ~ (a + b)^2  I(x^2)               I(x**2)
-    ( )          grouping                       y ~ (a + b):c
-    call         allowed functions only         log(x, base = 2)   poly(x, 2)   bs(x, df = 4)
-    name         a column, backticks for any    y ~ x          `my column`          .hidden
-    .            all other columns              y ~ .          y ~ . - x            y ~ .^2
-    number       R's numerals                   0  1  2.5  1e-3  0x1F  5L  .5
-    string       either quote, R's escapes      factor(a, levels = c("u", 'v'))
-    constant     reserved words                 TRUE FALSE NULL NA NaN Inf
-    comment      to the end of the line         y ~ x  # why
-    line break   inside ( ), after an operator  y ~ x +
-                                                  z
+    formula        y ~ x  ~ x  log(y) ~ x                          one- or two-sided
+    |  ||          y ~ x | z  y ~ (1 | g)  y ~ (x || g)            parts, lme4's bars; in a call: logical or
+    &  &&          y ~ I(x > 0 & z > 0)  y ~ I(x & (TRUE && TRUE))  logical and, of columns and of single values
+    !              y ~ !lg  y ~ I(!lg & x > 0)                     logical not
+    comparison     y ~ x > 3  y ~ I(a == "u")  y ~ (x != 0)        == != < > <= >=, never in chains
+    +  -           y ~ a + b  y ~ a * b - a:b  y ~ x - 1           add and delete terms
+    *  /           y ~ a * b  y ~ a/b  y ~ I(x * z / 2)            crossing, nesting; in a call: arithmetic
+    %in% %% %/%    y ~ b %in% a  y ~ x %% 2  y ~ I(x %/% 2)        nesting (in a call: membership), remainder, quotient
+    :              y ~ a:b  y ~ factor(i, levels = 3:1)            interaction; in a call: a range
+    unary + -      y ~ -1 + x  y ~ +x  y ~ I(-x)                   signs
+    ^  **          y ~ (a + b)^2  y ~ I(x^2)  y ~ I(x**2)          crossing to a degree; in a call: power
+    ( )            y ~ (a + b):c  y ~ ((x))                        grouping
+    call           y ~ log(x, base = 2)  y ~ bs(x, df = 4)         allowed functions only
+    name           y ~ x  y ~ `my column`  y ~ .hidden + a_b.c     columns; any name in backticks
+    .              y ~ .  y ~ . - x  y ~ .^2                       all other columns
+    number         y ~ 0 + x  y ~ I(x + 2.5e-3 + 0x1F + 5L + .5)   R's numerals
+    string         y ~ factor(a, levels = c("u", 'v'))             either quote, R's escapes
+    constant       y ~ TRUE + x  y ~ cut(x, c(-Inf, 0, Inf))       TRUE FALSE NULL NA NaN Inf
+    comment        y ~ x # why                                     to the end of the line
+    line break     y ~ x +                                         after an operator, inside parentheses
+                     z
 """
 
 from __future__ import annotations
@@ -216,7 +215,7 @@ class _Parser:
         return None
 
 
-def _check_tree(expression: Expression, source: str) -> None:
+def _check_tree(expression: Expression, source: str, tilde: int) -> None:
     """One `~`, and no tree too deep to walk; a sum may be as long as it likes, for nothing recurses along it."""
     pending = [(expression, 0)]
     while pending:
@@ -224,7 +223,7 @@ def _check_tree(expression: Expression, source: str) -> None:
         if not isinstance(node, Call):
             continue
         if node.function == "~":
-            raise FormulaError("formula-syntax", "a formula has one '~'", source, node.position)
+            raise FormulaError("formula-syntax", "a formula has one '~'", source, max(tilde, node.position))
         if depth > 2 * MAX_DEPTH:
             raise FormulaError("formula-too-large", "operators nested too deep", source, node.position)
         long = node.function in ("+", "-") and len(node.arguments) == 2
@@ -256,7 +255,7 @@ def parse(text: str) -> Formula:
     if not (isinstance(root, Call) and root.function == "~"):
         raise FormulaError("formula-syntax", "a formula needs a '~', as in y ~ x", text, 0)
     for side in root.arguments:
-        _check_tree(side, text)
+        _check_tree(side, text, root.position)
     left = root.arguments[0] if len(root.arguments) == 2 else None
     right = root.arguments[-1]
     if left is not None:

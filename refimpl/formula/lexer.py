@@ -1,6 +1,4 @@
-"""Cuts formula text into tokens, as R's scanner does. Characters that R allows elsewhere but no formula needs are
-refused by name here.
-"""
+"""Cuts formula text into tokens, as R's scanner does; what R knows but no formula needs is refused by name here."""
 
 from __future__ import annotations
 
@@ -27,7 +25,8 @@ _TOKEN = re.compile(
 )
 _BAD_NUMBER = re.compile(r"[A-Za-z0-9_.]")
 _ESCAPE = re.compile(
-    r"\\(?:x([0-9a-fA-F]{1,2})|u\{?([0-9a-fA-F]{1,4})\}?|U\{?([0-9a-fA-F]{1,8})\}?|([0-7]{1,3})|(.))", re.DOTALL
+    r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4}|\{[0-9a-fA-F]{1,4}\})|U([0-9a-fA-F]{1,8}|\{[0-9a-fA-F]{1,8}\})|([0-7]{1,3})|(.))",
+    re.DOTALL,
 )
 _SIMPLE = {
     "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\",
@@ -51,9 +50,7 @@ class Token:
 
 
 def tokenize(source: str) -> list[Token]:
-    """The tokens of a formula, line breaks included, one `end` last. Raises FormulaError at the first character that
-    cannot be read.
-    """
+    """The tokens of a formula, line breaks included, one `end` last. Raises FormulaError at what cannot be read."""
     tokens: list[Token] = []
     at = 0
     while at < len(source):
@@ -91,8 +88,10 @@ def _token(kind: str, text: str, source: str, at: int) -> Token:
         return Token("quoted name", text, _unescape(text[1:-1], source, at), at)
     if kind == "name" and (text in _NOT_A_TERM or re.match(r"\.\.[0-9]+\Z", text)):
         raise FormulaError("formula-forbidden", f"'{text}' is a reserved word of R", source, at)
-    if kind == "name" and source[at + len(text) : at + len(text) + 1] == "\0":
-        raise FormulaError("formula-syntax", "a null byte in a formula", source, at + len(text))
+    if kind == "name" and not text.isascii():
+        odd = next((i for i, c in enumerate(text) if not (c.isalpha() or c.isdecimal() or c in "._")), None)
+        if odd is not None:
+            raise FormulaError("formula-syntax", _unreadable(source, at + odd), source, at + odd)
     return Token(kind, "^" if text == "**" else text, text, at)
 
 
@@ -118,7 +117,7 @@ def _unescape(text: str, source: str, at: int) -> str:
             if simple not in _SIMPLE:
                 raise FormulaError("formula-syntax", f"'\\{simple}' is not an escape of R", source, at)
             return _SIMPLE[simple]
-        point = int(octal, 8) if octal else int(hexadecimal or short or long, 16)
+        point = int(octal, 8) if octal else int((hexadecimal or short or long).strip("{}"), 16)
         if point == 0 or point > 0x10FFFF or 0xD800 <= point <= 0xDFFF:
             raise FormulaError("formula-syntax", "this escape is not a character", source, at)
         return chr(point)

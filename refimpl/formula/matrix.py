@@ -227,8 +227,9 @@ def _build(design: Design, values: tuple[Value, ...], n: int, offset: Floats | N
     X = np.empty((n, len(layout.names)), order="F")
     if intercept:
         X[:, 0] = 1.0
-    for coding, start, stop in layout.blocks:
-        _fill(X[:, start:stop], design, values, coding)
+    with np.errstate(all="ignore"):  # infinite values are for the caller to refuse
+        for coding, start, stop in layout.blocks:
+            _fill(X[:, start:stop], design, values, coding)
     return ModelMatrix(X, list(layout.names), layout.assign.copy(), list(layout.parts), intercept, design, offset)
 
 

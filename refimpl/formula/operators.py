@@ -1,6 +1,4 @@
-"""R's operators on evaluated variables: arithmetic with integer storage, comparisons across types, three-valued
-logic, recycling.
-"""
+"""R's operators on evaluated variables: integer storage, comparison across types, three-valued logic, recycling."""
 
 from __future__ import annotations
 
@@ -187,9 +185,7 @@ def _compare_texts(operator: str, left: Levels, right: Levels) -> Numeric:
 
 
 def _compare_ordered(operator: str, left: Value, right: Value) -> Numeric:
-    """Ordered factors compare by position; the other side is looked up among the levels, and missing where it is not
-    one.
-    """
+    """Ordered factors compare by position; what the other side has and is no level compares as missing."""
     ordered = [v for v in (left, right) if isinstance(v, Levels) and v.kind == "ordered"]
     other_factor = any(isinstance(v, Levels) and v.kind == "factor" for v in (left, right))
     if other_factor or (len(ordered) == 2 and ordered[0].levels != ordered[1].levels):

@@ -1,5 +1,6 @@
-"""Polynomials that are orthogonal on given points, by their three-term recurrence (Forsythe 1957; Kennedy & Gentle
-1980, pp. 343-4).
+"""Polynomials orthogonal on given points, by their three-term recurrence.
+
+Source: Forsythe (1957), J. SIAM 5; Kennedy & Gentle (1980), Statistical Computing, pp. 343-4.
 """
 
 from __future__ import annotations

@@ -38,9 +38,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One of R's reserved constants: TRUE FALSE NULL NA NaN Inf (`T`, `F` and `pi` are variables in R, so columns
-    here).
-    """
+    """A reserved constant: TRUE FALSE NULL NA NaN Inf. `T`, `F` and `pi` are variables in R, so columns here."""
 
     name: str
     position: int = field(default=0, compare=False)
@@ -48,9 +46,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator or a function with its arguments; parentheses are the function `(`, as in R. `names` is empty or as
-    long as `arguments`.
-    """
+    """An operator or a function; parentheses are the function `(`, as in R. `names` is empty or one an argument."""
 
     function: str
     arguments: tuple[Expression, ...]
@@ -84,9 +80,7 @@ class Formula:
 
 
 def spine(expression: Expression, operators: tuple[str, ...]) -> tuple[Expression, list[Call]]:
-    """Walk down a chain such as `a + b - c + d` without recursion: its leftmost operand, and the calls from there
-    outwards.
-    """
+    """A chain such as `a + b - c` without recursion: its leftmost operand, and the calls from there outwards."""
     calls: list[Call] = []
     while isinstance(expression, Call) and expression.function in operators and len(expression.arguments) == 2:
         calls.append(expression)

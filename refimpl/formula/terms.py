@@ -70,9 +70,7 @@ class _Expander:
         return 1 << self.index[label]
 
     def expand(self, node: Expression, sign: bool = True) -> list[int]:
-        """The terms of an expression, each once, in order; `sign` is false on the right of a minus, where 1 and 0
-        change roles.
-        """
+        """The terms of an expression, each once, in order; `sign` is false where a minus makes 1 and 0 change roles."""
         if isinstance(node, Name):
             return self.dot() if node.name == "." and self.others is not None else [self.variable(node)]
         if isinstance(node, Call):
@@ -91,9 +89,7 @@ class _Expander:
         return []
 
     def extract(self, node: Expression) -> None:
-        """R's first pass where there is a `.`: variables in order, but no plain symbol after the `.` (they come in
-        the second).
-        """
+        """R's first pass where there is a `.`: the variables in order, but no plain symbol after the `.`."""
         pending = [node]
         seen_dot = False
         while pending:

@@ -48,9 +48,7 @@ class Numeric:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A factor, an ordered factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or
-    character.
-    """
+    """A factor or strings: `codes` (n,) into `levels`, -1 for missing; `kind` factor, ordered or character."""
 
     codes: Codes
     levels: tuple[str, ...]
@@ -69,9 +67,7 @@ class Levels:
         return Levels(self.codes[kept], self.levels, self.kind, self.contrast)
 
     def without_unused(self) -> Levels:
-        """The same values with only the levels that occur; a contrast of its own is dropped with them (R:
-        model.frame).
-        """
+        """The same values with only the levels that occur; a contrast of its own goes with the others, as in R."""
         present = np.zeros(len(self.levels) + 1, dtype=bool)
         present[self.codes] = True  # a missing code, -1, marks the extra cell at the end
         present = present[:-1]
@@ -154,7 +150,7 @@ def from_column(column: Any, name: str) -> Value:
     if isinstance(column, pd.api.extensions.ExtensionArray):
         if isinstance(column.dtype, pd.StringDtype):
             return from_strings(column)
-        column = _from_extension(column)
+        return _from_extension(column, name)
     values = np.asarray(column)
     if values.ndim != 1:
         raise DataError("r-error", f"column '{name}' has {values.ndim} dimensions, not one")
@@ -174,7 +170,9 @@ def from_column(column: Any, name: str) -> Value:
     )
 
 
-def _from_extension(column: Any) -> npt.NDArray[Any]:
-    if column.dtype.kind == "f":
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.asarray(column.astype(object))
+def _from_extension(column: Any, name: str) -> Value:
+    """pandas' own arrays: nullable numbers and logicals keep their type even where every value is missing."""
+    kind = {"f": "double", "i": "integer", "u": "integer", "b": "logical"}.get(column.dtype.kind)
+    if kind is None:
+        return _from_objects(np.asarray(column.astype(object)), name)
+    return Numeric(np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)), kind)

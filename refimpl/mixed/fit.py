@@ -1,246 +1,303 @@
-"""The search for the optimum of a mixed model: quasi-Newton, then Newton until the gradient is rounding.
+"""The search for the optimum of a mixed model: Newton's method until the gradient is rounding.
 
-The free numbers x are the lower triangles of the terms' factors, of columns scaled to size one. The objective does not
-change when a column of a factor changes its sign, so a factor on the boundary is a stationary point whatever the data
-say; whether it is the minimum is read from the derivative by Sigma, which must not be negative in any direction in
-which Sigma is zero (Karush, Kuhn and Tucker).
+The free numbers x are the lower triangles of the terms' factors, of columns scaled to size one. Far from the optimum
+the Hessian is the average information (Gilmour, Thompson and Cullis 1995, Biometrics 51), near it differences of the
+gradient. The objective does not change when a column of a factor changes its sign, so x needs no bounds, and a zero
+variance is a stationary point whatever the data say; whether it is the minimum is read from the derivative by Sigma,
+which must have no negative eigenvalue there (Karush, Kuhn and Tucker).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from refimpl.errors import NotConverged
-from refimpl.linalg import Array
-from refimpl.mixed.blocks import Blocks, Point, evaluate
+from refimpl.linalg import Array, symmetric
+from refimpl.mixed.blocks import Blocks
+from refimpl.mixed.profile import Point, evaluate, triangles, vector
 
-SMALL = 0.05  # a diagonal below this may be a zero that the search has not reached
-NEWTON_STEPS = 30
+Free = NDArray[np.bool_]
+
+STEPS = 100
+CLOSE = 1e-2  # decrease of the objective that is promised where differences take the place of the average information
+FLAT = 1e-9  # of the Hessian's eigenvalues, relative: no curvature
+NEGATIVE = 1e-5  # likewise: less than what differences of the gradient can tell from none
+ESCAPES = 5  # from saddles
+ROUNDING = 1e-14  # of the objective, relative
+TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
+DONE = 1e-25  # a step that promised no more than this of the objective was the last
+SMALL = 1e-3  # a diagonal below this may be a zero that the search has not reached
 STARTS = (1.0, 0.2, 4.0)  # tried after the first where that ends singular
-ESCAPES = 3  # times that a saddle on the boundary is left
-ROUNDING = 1e-25  # a Newton step done that promised no more than this, relative to the objective, was the last
+LEVEL = 5e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
+WORST = 1e-6  # and no more than that
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point of the search: x, the objective there, its gradient by x and the size of what that is a difference of.
+
+    unit (k,): what an entry of x is measured in, the length of its row in the factor or one.
+    """
+
+    x: Array
+    point: Point
+    gradient: Array
+    size: Array
+    unit: Array
+
+    @property
+    def objective(self) -> float:
+        """The objective."""
+        return self.point.objective
+
+    @property
+    def noise(self) -> float:
+        """What rounding may do to the objective."""
+        return ROUNDING * abs(self.objective) + 4 * self.point.df * self.point.rounding
 
 
 @dataclass(frozen=True)
 class Optimum:
     """Where the search ended: factors of the scaled columns, the point there, and how it was reached.
 
-    gradient: by the free entries; hessian_eigenvalues: of those; evaluations: of the objective with its gradient;
-    singular: whether a Sigma is; kkt: the least derivative in a direction in which a Sigma is zero (inf without one).
+    gradient: by the free entries of the factors; scaled_gradient: the largest of them relative to the two parts that it
+    is the difference of; hessian_eigenvalues: by the same entries, each in units of its row's length or one;
+    evaluations: of the objective with its gradient; singular: whether a Sigma is; kkt: the least eigenvalue of the
+    derivatives by singular Sigmas, relative likewise (inf without one).
     """
 
     factors: tuple[Array, ...]
     point: Point
     gradient: Array
+    scaled_gradient: float
     hessian_eigenvalues: Array
     evaluations: int
     singular: bool
     kkt: float
 
+    @property
+    def rounding(self) -> float:
+        """What rounding may leave of a gradient, scaled likewise."""
+        return LEVEL * self.point.rounding
+
+    def checked(self) -> Optimum:
+        """This, or NotConverged where it is a saddle, or the gradient is not down to its rounding."""
+        allowed, curvature = min(self.rounding, WORST), self.hessian_eigenvalues
+        if self.kkt < -allowed or curvature.min(initial=0.0) < -NEGATIVE * curvature.max(initial=0.0):
+            raise NotConverged("the search ended on a saddle of the objective")
+        if not self.scaled_gradient <= allowed:
+            raise NotConverged(f"the gradient stays at {self.scaled_gradient:.1e} of what it is the difference of")
+        return self
+
 
 @dataclass
-class Objective:
-    """The objective as a function of x, with its gradient; counts its evaluations."""
+class Search:
+    """The objective as a function of x; counts its evaluations."""
 
     blocks: Blocks
     REML: bool
     evaluations: int = 0
-    sizes: list[int] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.sizes = [term.r for term in self.blocks.terms]
-
-    def factors(self, x: Array) -> list[Array]:
+    def factors(self, x: Array) -> tuple[Array, ...]:
         """x as lower triangular factors, filled column by column."""
-        out, at = [], 0
-        for r in self.sizes:
-            factor = np.zeros((r, r))
-            stop = at + r * (r + 1) // 2
-            factor.T[np.triu_indices(r)] = x[at:stop]
-            out.append(factor)
-            at = stop
-        return out
+        return tuple(triangles(x, [term.r for term in self.blocks.terms]))
 
-    def vector(self, factors: Sequence[Array]) -> Array:
-        """Lower triangles as x."""
-        return np.concatenate([factor.T[np.triu_indices(len(factor))] for factor in factors])
-
-    @property
-    def diagonal(self) -> NDArray[np.bool_]:
-        """Which entries of x stand on a diagonal."""
-        return self.vector([np.eye(r) for r in self.sizes]) > 0
-
-    def at(self, x: Array) -> tuple[Point, Array]:
-        """The point and the gradient 2 (dObjective/dSigma) Lambda."""
+    def at(self, x: Array) -> Place:
+        """The objective and its gradient 2 (dObjective/dSigma) Lambda."""
         self.evaluations += 1
-        factors = self.factors(x)
-        point = evaluate(self.blocks, factors, self.REML)
-        return point, self.vector([2 * score @ factor for score, factor in zip(point.scores, factors, strict=True)])
+        point = evaluate(self.blocks, self.factors(x), self.REML)
+        parts = point.parts
+        sizes = [np.full_like(A, np.abs(A).max() + np.abs(B).max()) for A, B in parts]
+        units = [np.ones_like(L) * np.maximum(np.sqrt((L * L).sum(axis=1, keepdims=True)), 1.0) for L in point.factors]
+        return Place(x, point, vector([A - B for A, B in parts]), vector(sizes), vector(units))
 
-    def for_scipy(self, x: Array) -> tuple[float, Array]:
-        """Value and gradient."""
-        point, gradient = self.at(x)
-        return point.objective, gradient
+    def hessian(self, place: Place, free: Free) -> Array:
+        """By differences of the gradient, in the free entries."""
+        rows = []
+        for entry in np.flatnonzero(free):
+            h = max(1e-6, 10 * np.sqrt(place.point.rounding)) * place.unit[entry]
+            ahead = place.x.copy()
+            ahead[entry] += h
+            rows.append((self.at(ahead).gradient - place.gradient)[free] / h)
+        H = np.array(rows).reshape(len(rows), len(rows))
+        return symmetric(H)
 
 
 def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -> Optimum:
-    """The minimum, from `start` (factors of the scaled columns) or from the identity.
+    """The minimum, from `start` (factors of the scaled columns) or from the identity; to be `checked`.
 
-    Where the first search ends singular or on a saddle, others start elsewhere and the lowest end is taken. Raises
-    NotConverged where the gradient does not reach rounding level.
+    Where the first search ends singular, others start elsewhere and the lowest end is taken.
     """
-    objective = Objective(blocks, REML)
-    begin = objective.vector([np.eye(r) for r in objective.sizes]) if start is None else objective.vector(start)
-    best = _search(objective, begin)
-    if best.singular or best.hessian_eigenvalues.min(initial=1.0) <= 0:
-        ends = [best] + [_search(objective, objective.diagonal * size) for size in STARTS]
-        best = min(ends, key=lambda end: end.point.objective)
-    for _ in range(ESCAPES):
-        if not _is_saddle(best):
-            break
-        best = min(best, _search(objective, _off_the_boundary(objective, best)), key=lambda end: end.point.objective)
-    if best.hessian_eigenvalues.min(initial=1.0) < 0 or _is_saddle(best):
-        raise NotConverged("the search ended on a saddle of the objective")
-    return best
+    search = Search(blocks, REML)
+    eye = [np.eye(term.r) for term in blocks.terms]
+    ends = [_minimum(search, vector(eye if start is None else start))]
+    if ends[0].singular:
+        ends += [_minimum(search, size * vector(eye)) for size in STARTS[start is None :]]
+    return min(ends, key=lambda end: end.point.objective)
 
 
-def _is_saddle(end: Optimum) -> bool:
-    """Whether the objective falls in a direction in which a Sigma is zero."""
-    return end.kkt < -1e-6 * max(1.0, abs(end.point.objective))
-
-
-def _off_the_boundary(objective: Objective, end: Optimum) -> Array:
-    """The end moved in the direction of the null spaces that the objective falls in most, as far as it falls.
-
-    By the factor's entries the end is a stationary point, which no gradient leaves.
-    """
-    factors = list(end.factors)
-    for t, (factor, score) in enumerate(zip(end.factors, end.point.scores, strict=True)):
-        Sigma = factor @ factor.T
-        null = _null_space(Sigma)
-        slopes, V = np.linalg.eigh(null.T @ score @ null)
-        if not slopes.size or slopes[0] >= 0:
-            continue
-        v = null @ V[:, 0]
-        rank = int(np.count_nonzero(factor.diagonal())) + 1
-        for halving in range(40):
-            raised = semidefinite_cholesky(Sigma + 0.25**halving * np.outer(v, v), rank)
-            ahead = objective.vector([*factors[:t], raised, *factors[t + 1 :]])
-            if objective.at(ahead)[0].objective < end.point.objective:
-                factors[t] = raised
-                break
-    return objective.vector(factors)
-
-
-def _null_space(Sigma: Array) -> Array:
-    """Orthonormal directions (r, k) in which a Sigma is zero."""
-    size, V = np.linalg.eigh(Sigma)
-    return np.asarray(V[:, size <= 1e-14 * max(size.max(), 1e-300)])
-
-
-def _search(objective: Objective, x: Array) -> Optimum:
-    bounds = [(0.0 if diagonal else None, None) for diagonal in objective.diagonal]
-    options = {"maxiter": 500, "maxfun": 2000, "ftol": 1e-9, "gtol": 1e-4, "maxcor": 20}
-    found = minimize(objective.for_scipy, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    x = canonical(objective, found.x)
+def _minimum(search: Search, x: Array) -> Optimum:
+    """From x down to a minimum, small variances taken for zeros where zero is no worse."""
+    bumped = vector([factor + 0.1 * np.diag(factor.diagonal() == 0) for factor in search.factors(x)])
     free = np.ones(len(x), dtype=bool)
-    x, point, gradient, eigenvalues = _newton(objective, x, free)
-    for entry in np.flatnonzero(objective.diagonal & (np.abs(x) < SMALL)):
-        tried, keep = x.copy(), free.copy()
-        tried[entry], keep[entry] = 0.0, False
-        tried, at_zero, slope, curvature = _newton(objective, tried, keep)
-        if at_zero.objective <= point.objective + 1e-9 and _least_score(objective, tried, at_zero) > -1e-7:
-            x, point, gradient, eigenvalues, free = tried, at_zero, slope, curvature, keep
-    x = canonical(objective, x)
-    factors = tuple(objective.factors(x))
-    singular = any((factor.diagonal() == 0).any() for factor in factors)
-    kkt = _least_score(objective, x, point)
-    return Optimum(factors, point, gradient, eigenvalues, objective.evaluations, singular, kkt)
+    place, H = _newton(search, bumped, free)
+    for tried in _zeros(search, place.x):
+        kept = vector([np.tril(np.ones_like(L)) * (L.diagonal() != 0) for L in search.factors(tried)]) > 0
+        end, curvature = _newton(search, tried, kept)
+        if end.objective <= place.objective + place.noise and _kkt(end.point) >= -LEVEL * end.point.rounding:
+            place, H, free = end, curvature, kept
+            break
+    factors = tuple(canonical(factor) for factor in search.factors(place.x))
+    return Optimum(
+        factors=factors,
+        point=place.point,
+        gradient=place.gradient[free],
+        scaled_gradient=float(np.max(np.abs(place.gradient / np.maximum(place.size, TINY))[free], initial=0.0)),
+        hessian_eigenvalues=np.asarray(np.linalg.eigvalsh(_measured(H, place, free)), dtype=np.float64),
+        evaluations=search.evaluations,
+        singular=any((factor.diagonal() == 0).any() for factor in factors),
+        kkt=_kkt(place.point),
+    )
 
 
-def canonical(objective: Objective, x: Array) -> Array:
-    """The lower triangular factors of the same Sigmas whose diagonals are not negative."""
-    out = []
-    for factor in objective.factors(x):
-        out.append(semidefinite_cholesky(factor @ factor.T, int(np.count_nonzero(factor.diagonal()))))
-    return objective.vector(out)
+def _zeros(search: Search, x: Array) -> Iterator[Array]:
+    """x with its small diagonals zero: all of them, then each alone."""
+    factors = [canonical(factor) for factor in search.factors(x)]
+    small = [(t, j) for t, factor in enumerate(factors) for j in range(len(factor)) if factor[j, j] < SMALL]
+    for chosen in [small] * bool(small) + [[one] for one in small if len(small) > 1]:
+        yield vector([canonical(factor, [j for s, j in chosen if s == t]) for t, factor in enumerate(factors)])
 
 
-def semidefinite_cholesky(Sigma: Array, rank: int) -> Array:
-    """Lower triangular L of the rank given with LL' = Sigma; a pivot that is rounding becomes an exact zero."""
-    A, L = Sigma.copy(), np.zeros_like(Sigma)
-    for j in range(len(Sigma)):
-        left = rank - np.count_nonzero(L.diagonal())
-        if left == 0 or A[j, j] <= 1e-13 * Sigma[j, j]:
-            continue
-        L[j:, j] = A[j:, j] / np.sqrt(A[j, j])
-        A[j:, j:] -= np.outer(L[j:, j], L[j:, j])
-    return L
+def canonical(factor: Array, zero: Sequence[int] = ()) -> Array:
+    """The lower triangular factor of the same Sigma with a diagonal that is not negative, and zero columns under zeros.
 
-
-def _newton(objective: Objective, x: Array, free: NDArray[np.bool_]) -> tuple[Array, Point, Array, Array]:
-    """Newton steps in the free entries, halved where they rise.
-
-    The Hessian comes from differences of the gradient and is kept while each step takes two digits off the decrease
-    that the next one promises.
+    The rows named `zero` are taken to depend on those before them.
     """
-    point, gradient = objective.at(x)
-    H, before, promise = np.zeros((0, 0)), np.inf, 0.0
-    eigenvalues = np.zeros(0)
-    for _ in range(NEWTON_STEPS):
-        if not free.any():
-            return x, point, gradient[free], eigenvalues
-        if not len(H) or promise > 1e-2 * before:
-            H = _hessian(objective, x, gradient, free)
-        eigenvalues, V = np.linalg.eigh(H)
-        flat = np.abs(eigenvalues) <= 1e-10 * np.abs(eigenvalues).max(initial=0.0)
-        inverse = np.where(flat, 0.0, 1 / np.where(flat, 1.0, np.abs(eigenvalues)))
-        direction = -V @ (inverse * (V.T @ gradient[free]))
-        before, promise = promise or np.inf, float(-direction @ gradient[free])
-        x, point, gradient, moved = _step(objective, x, point, gradient, free, direction)
-        if not moved or promise <= ROUNDING * max(1.0, abs(point.objective)):
-            return x, point, gradient[free], eigenvalues
-    if promise > 1e-9:
-        raise NotConverged(f"Newton's method still promises a decrease of {promise:.1e} after {NEWTON_STEPS} steps")
-    return x, point, gradient[free], eigenvalues
+    out, basis = np.zeros_like(factor), np.zeros_like(factor)
+    for i, row in enumerate(factor):
+        rest = row.copy()
+        for j in range(i):
+            out[i, j] = rest @ basis[j]
+            rest -= out[i, j] * basis[j]
+        size = np.linalg.norm(rest)
+        if i not in zero and size > 1e-14 * np.linalg.norm(row):
+            out[i, i], basis[i] = size, rest / size
+    return out
 
 
-def _hessian(objective: Objective, x: Array, gradient: Array, free: NDArray[np.bool_]) -> Array:
-    entries = np.flatnonzero(free)
-    H = np.empty((len(entries), len(entries)))
-    for k, entry in enumerate(entries):
-        h = 1e-6 * max(abs(x[entry]), 1.0)
-        ahead = x.copy()
-        ahead[entry] += h
-        H[k] = (objective.at(ahead)[1] - gradient)[free] / h
-    return (H + H.T) / 2
-
-
-def _step(
-    objective: Objective, x: Array, point: Point, gradient: Array, free: NDArray[np.bool_], direction: Array
-) -> tuple[Array, Point, Array, bool]:
-    """The longest of the halved steps that does not raise the objective beyond its rounding."""
-    noise = 1e-14 * max(1.0, abs(point.objective))
-    for halving in range(30):
-        ahead = x.copy()
-        ahead[free] += direction * 0.5**halving
-        at, slope = objective.at(ahead)
-        if at.objective <= point.objective + noise:
-            better = at.objective < point.objective - noise or np.abs(slope[free]).max() < np.abs(gradient[free]).max()
-            return (ahead, at, slope, True) if better else (x, point, gradient, False)
-    return x, point, gradient, False
-
-
-def _least_score(objective: Objective, x: Array, point: Point) -> float:
-    """The least eigenvalue of the derivative by Sigma on the directions in which Sigma is zero; inf without any."""
+def _kkt(point: Point) -> float:
+    """The least eigenvalue of the derivatives by singular Sigmas, relative to their size; inf without any."""
+    if all((factor.diagonal() != 0).all() for factor in point.factors):
+        return np.inf
     least = np.inf
-    for factor, score in zip(objective.factors(x), point.scores, strict=True):
-        null = _null_space(factor @ factor.T)
-        if null.shape[1]:
-            least = min(least, float(np.linalg.eigvalsh(null.T @ score @ null)[0]))
+    for factor, (N, D) in zip(point.factors, point.scores, strict=True):
+        if (factor.diagonal() == 0).any():
+            size = np.abs(N).max() + np.abs(D).max()
+            least = min(least, float(np.linalg.eigvalsh(N - D)[0]) / (size or 1.0))
     return least
+
+
+def _newton(search: Search, x: Array, free: Free) -> tuple[Place, Array]:
+    """A minimum in the free entries from x on, and the Hessian there; off again from a saddle."""
+    for _ in range(ESCAPES):
+        place, H = _polish(search, _descend(search, search.at(x), free), free)
+        size, V = np.linalg.eigh(_measured(H, place, free))
+        if size.min(initial=0.0) >= -NEGATIVE * size.max(initial=0.0):
+            break
+        x = _moved(place, free, 0.1 * V[:, 0])
+    return place, H
+
+
+def _descend(search: Search, place: Place, free: Free) -> Place:
+    """Steps by the average information, no longer than a radius that follows what came of the promises so far.
+
+    What the average information lacks of the Hessian is learnt from the steps made, as NL2SOL does (Dennis, Gay and
+    Welsch 1981, ACM Trans. Math. Software 7).
+    """
+    radius, lacks, use = 1.0, np.zeros((int(free.sum()),) * 2), 0.0
+    for _ in range(STEPS):
+        H = place.point.information[np.ix_(free, free)]
+        step, promise = _step(H + use * lacks, place, free, radius)
+        if promise < CLOSE:
+            break
+        ahead = search.at(_moved(place, free, step))
+        fall = place.objective - ahead.objective
+        if not 0.1 * promise <= fall <= 0.75 * promise:
+            radius = 2 * radius if fall > promise / 2 else float(np.linalg.norm(step)) / 4
+        move = (ahead.x - place.x)[free]
+        curvature = 2 * (-place.gradient[free] @ move - fall)  # move'H move of a model that had foreseen the fall
+        use = float(abs(move @ (H + lacks) @ move - curvature) < abs(move @ H @ move - curvature))
+        change = (ahead.gradient - place.gradient)[free]
+        lacks = _learnt(lacks, move, change - ahead.point.information[np.ix_(free, free)] @ move)
+        place = ahead if fall > 0 else place
+    return place
+
+
+def _learnt(lacks: Array, step: Array, change: Array) -> Array:
+    """The symmetric matrix nearest to `lacks` (shrunk to the size seen) that takes the step to the change."""
+    was = float(step @ lacks @ step)
+    if was:
+        lacks = lacks * min(1.0, abs(float(step @ change) / was))
+    v, length = change - lacks @ step, float(step @ step)
+    return lacks + (np.outer(v, step) + np.outer(step, v)) / length - (step @ v) * np.outer(step, step) / length**2
+
+
+def _polish(search: Search, place: Place, free: Free) -> tuple[Place, Array]:
+    """Newton steps until none makes the gradient smaller.
+
+    The Hessian is kept while each step takes two digits off the decrease that the next one promises. Where that is
+    less than the objective's rounding, the gradient alone judges a step.
+    """
+    H, radius, before, noise = search.hessian(place, free), 1.0, np.inf, place.noise
+    for _ in range(STEPS):
+        step, promise = _step(H, place, free, radius)
+        if promise > max(before / 100, noise):
+            H, before = search.hessian(place, free), np.inf
+            continue
+        ahead = search.at(_moved(place, free, step))
+        if promise > noise and ahead.objective > place.objective:
+            radius, before = float(np.linalg.norm(step)) / 4, np.inf
+            continue
+        last = promise <= DONE * abs(place.objective) or _steepest(ahead, free) >= _steepest(place, free) / 2
+        if promise <= noise and last:
+            return min(place, ahead, key=lambda end: _steepest(end, free)), H
+        place, before = ahead, promise
+    return place, H
+
+
+def _steepest(place: Place, free: Free) -> float:
+    return float(np.abs(place.gradient * place.unit)[free].max(initial=0.0))
+
+
+def _measured(H: Array, place: Place, free: Free) -> Array:
+    """The Hessian by entries in their units."""
+    return np.asarray(H * np.outer(place.unit[free], place.unit[free]))
+
+
+def _step(H: Array, place: Place, free: Free, radius: float) -> tuple[Array, float]:
+    """Newton's step in units, downhill also where H curves down, no longer than the radius; the decrease it promises.
+
+    Directions in which H is flat are left alone.
+    """
+    measured, gradient = _measured(H, place, free), (place.gradient * place.unit)[free]
+    diagonal = np.abs(measured.diagonal())
+    there = diagonal > TINY + EPS * diagonal.max(initial=0.0)
+    even = there / np.sqrt(np.where(there, diagonal, 1.0))
+    size, V = np.linalg.eigh(measured * np.outer(even, even))
+    size = np.abs(size)
+    flat = size <= FLAT * size.max(initial=0.0)
+    along = np.where(flat, 0.0, -(V.T @ (even * gradient)) / np.where(flat, 1.0, size))
+    step = even * (V @ along)
+    shorter = min(1.0, radius / max(float(np.linalg.norm(step)), TINY))
+    return shorter * step, float(-shorter * gradient @ step - shorter**2 * along @ (size * along) / 2)
+
+
+def _moved(place: Place, free: Free, step: Array) -> Array:
+    """x a step (in units) further."""
+    ahead = place.x.copy()
+    ahead[free] += step * place.unit[free]
+    return ahead

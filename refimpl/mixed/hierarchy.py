@@ -28,7 +28,7 @@ ERRORS = ("u", "epsilon", "nu", "xi", "omega", "rho", "tau", "chi")
 
 @dataclass(frozen=True)
 class Level:
-    """One level above the first: its grouping factor, and for each coefficient it models the predictors and whether it errs."""
+    """A level above the first: its grouping factor, and each coefficient it models: predictors, whether it errs."""
 
     group: str
     equations: tuple[tuple[str, tuple[str, ...], bool], ...]
@@ -46,12 +46,17 @@ class Hierarchy:
     @property
     def formula(self) -> str:
         """The combined model as lmer's formula."""
-        return f"{self.response} ~ {' + '.join([*self.fixed, *(f'({slopes} | {group})' for slopes, group in self.bars)])}"
+        return (
+            f"{self.response} ~ {' + '.join([*self.fixed, *(f'({slopes} | {group})' for slopes, group in self.bars)])}"
+        )
 
     @property
     def fixed(self) -> list[str]:
         """Right-hand side of the fixed part, cross-level interactions included, lower levels first."""
-        return [("1" if self.intercept else "0") if name == INTERCEPT else name for name in self.coefficients(len(self.levels))]
+        return [
+            ("1" if self.intercept else "0") if name == INTERCEPT else name
+            for name in self.coefficients(len(self.levels))
+        ]
 
     @property
     def bars(self) -> list[tuple[str, str]]:
@@ -92,7 +97,7 @@ class Hierarchy:
         return "\\begin{align}\n" + body + "\n\\end{align}"
 
     def _symbols(self, upto: int) -> dict[str, str]:
-        """The symbol of each coefficient over `upto` levels: beta_1, gamma_10, gamma_11; one not modelled keeps its own."""
+        """Each coefficient's symbol over `upto` levels: beta_1, gamma_10, gamma_11; one not modelled keeps its own."""
         names = [INTERCEPT, *self.predictors]
         out = {name: f"{GREEK[0]}_{k}" for k, name in enumerate(names)}
         for number, level in enumerate(self.levels[:upto], 1):
@@ -114,7 +119,9 @@ class Hierarchy:
             below, here, rows = self._symbols(number - 1), self._symbols(number), []
             for name, predictors, error in level.equations:
                 parts = [self._varying(number, name, here[name])]
-                parts += [self._varying(number, c, here[c]) + self._times(z) for z in predictors for c in [crossed(name, z)]]
+                parts += [
+                    self._varying(number, c, here[c]) + self._times(z) for z in predictors for c in [crossed(name, z)]
+                ]
                 parts += [self._error(number, below[name])] if error else []
                 rows.append((self._varying(number - 1, name, below[name]), parts))
             out.append(rows)
@@ -145,17 +152,19 @@ class Hierarchy:
         parts = [symbols[name] + self._times(name) for name in names]
         for number, level in enumerate(self.levels, 1):
             below = self._symbols(number - 1)
-            parts += [self._error(number, below[name]) + self._times(name) for name, _, error in level.equations if error]
+            parts += [
+                self._error(number, below[name]) + self._times(name) for name, _, error in level.equations if error
+            ]
         return f"{self.response}_{index}", [*parts, f"{ERRORS[0]}_{index}"]
 
 
 def hlm(level1: str, level2: Mapping[str, Any], **higher: Mapping[str, Any]) -> Hierarchy:
     """A hierarchical model from its levels.
 
-    `level1` is a formula, "y ~ x1 + x2". Each higher level (level2, level3, ...) is a mapping with "group", its grouping
-    factor, and for each coefficient that it models ("(Intercept)", "x1", and from level 3 on the interactions of the
-    levels below, "x1:z") the predictors of that level, "z1 + z2" or "1" for none. Each such coefficient has an error,
-    unless "no_error" lists it. Groups with labels that repeat in higher groups are written "class:school".
+    `level1` is a formula, "y ~ x1 + x2". Each higher level (level2, level3, ...) is a mapping with "group", its
+    grouping factor, and for each coefficient that it models ("(Intercept)", "x1", and from level 3 on the interactions
+    of the levels below, "x1:z") the predictors of that level, "z1 + z2" or "1" for none. Each such coefficient has an
+    error, unless "no_error" lists it. Groups with labels that repeat in higher groups are written "class:school".
 
         hlm(level1="math ~ ses", level2={"group": "school", "(Intercept)": "size", "ses": "size"}).fit(data)
 
@@ -168,10 +177,14 @@ def hlm(level1: str, level2: Mapping[str, Any], **higher: Mapping[str, Any]) -> 
     levels = [level2, *(higher[name] for name in sorted(higher))]
     expected = [f"level{number}" for number in range(3, 3 + len(higher))]
     if sorted(higher) != expected or len(levels) >= len(GREEK):
-        raise DataError("bad-option", f"the levels above the second are {', '.join(expected) or 'level3, ...'}, in order")
+        raise DataError(
+            "bad-option", f"the levels above the second are {', '.join(expected) or 'level3, ...'}, in order"
+        )
     model = Hierarchy(deparse(parsed.left), tuple(spec.labels), spec.intercept, ())
     for number, given in enumerate(levels, 2):
-        model = Hierarchy(model.response, model.predictors, model.intercept, (*model.levels, _level(model, number, given)))
+        model = Hierarchy(
+            model.response, model.predictors, model.intercept, (*model.levels, _level(model, number, given))
+        )
     return model
 
 
@@ -189,7 +202,9 @@ def _level(below: Hierarchy, number: int, given: Mapping[str, Any]) -> Level:
         rows.append((name, tuple(terms(parse(f"~ {text}")).labels), name not in without))
     unknown = [name for name in without if name not in given]
     if not rows or unknown:
-        raise DataError("bad-option", f"level {number} models no coefficient{': ' + ', '.join(unknown) if unknown else ''}")
+        raise DataError(
+            "bad-option", f"level {number} models no coefficient{': ' + ', '.join(unknown) if unknown else ''}"
+        )
     return Level(str(given["group"]), tuple(rows))
 
 
@@ -203,6 +218,12 @@ def _tex(part: str) -> str:
     words = []
     for word in part.split(" "):
         symbol, _, index = word.rpartition("_")
-        letter = f"\\{symbol}" if symbol in (*GREEK, *ERRORS[1:]) else symbol if len(symbol) == 1 else f"\\mathrm{{{symbol}}}"
+        letter = (
+            f"\\{symbol}"
+            if symbol in (*GREEK, *ERRORS[1:])
+            else symbol
+            if len(symbol) == 1
+            else f"\\mathrm{{{symbol}}}"
+        )
         words.append(f"{letter.replace('_', chr(92) + '_')}_{{{index}}}" if symbol else word)
     return "\\, ".join(words)

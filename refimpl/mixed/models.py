@@ -26,6 +26,7 @@ from refimpl.mixed.fit import optimise
 from refimpl.mixed.results import MixedFit, scaled_factors
 
 OFFSET = "(offset)"
+FAR_OFF = 1e-14  # a rounding error of pwrss beyond this is worth a second set of cross-products
 
 
 def lmer(
@@ -59,21 +60,25 @@ def lmer(
     fixed = least_squares.ols(mixed.fixed.X, y if shift is None else y - shift, w)
     dropped = int((~fixed.kept).sum())
     if dropped:
-        text = f"fixed-effect model matrix is rank deficient so dropping {dropped} column{'s' * (dropped > 1)} / coefficient"
-        warnings.warn(text + "s" * (dropped > 1), UserWarning, stacklevel=2)
+        s = "s" * (dropped > 1)
+        text = f"fixed-effect model matrix is rank deficient so dropping {dropped} column{s} / coefficient{s}"
+        warnings.warn(text, UserWarning, stacklevel=2)
     terms = [blocks.Term(term.codes, len(term.levels), np.asarray(term.matrix.X)) for term in mixed.random.terms]
     built = blocks.build(fixed, terms)
-    given = None if start is None else scaled_factors(built, np.asarray(start, dtype=np.float64))
+    given = None if start is None else scaled_factors(built, start)
     use_REML = REML and built.p > 0
     optimum = optimise(built, use_REML, given)
-    return MixedFit(
-        parsed, data, use_REML, mixed.frame, mixed.fixed, shift, fixed, mixed.random.terms, built, optimum
-    )
+    if optimum.point.rounding > FAR_OFF:  # least squares took too little of y
+        built = blocks.build(fixed, terms, built.b0 + built.R0_inverse @ optimum.point.beta)
+        again = optimise(built, use_REML, optimum.factors)
+        optimum = replace(again, evaluations=optimum.evaluations + again.evaluations)
+    optimum.checked()
+    return MixedFit(parsed, data, use_REML, mixed.frame, mixed.fixed, shift, fixed, mixed.random.terms, built, optimum)
 
 
 def fit_model(fit: MixedFit, REML: bool) -> MixedFit:
     """The same model by the other criterion, from where this fit ended."""
-    return replace(fit, REML=REML, optimum=optimise(fit.blocks, REML, fit.optimum.factors))
+    return replace(fit, REML=REML, optimum=optimise(fit.blocks, REML, fit.optimum.factors).checked())
 
 
 def _sum(parts: Sequence[Array | None]) -> Array | None:
@@ -105,7 +110,7 @@ def _random_part(random: RandomTerm, modes: Array, newdata: Data, allow_new_leve
     """Z b of one term for new rows; b is zero for a level not seen, where that is allowed."""
     frame = model_frame(parse("~ " + deparse(random.bar.group)), newdata)
     parts = [as_factor(value) for value in frame.values]
-    labels = np.array([":".join(words) for words in zip(*([p.levels[c] for c in p.codes] for p in parts), strict=True)])
+    labels = pd.Index([":".join(words) for words in zip(*([p.levels[c] for c in p.codes] for p in parts), strict=True)])
     place = pd.Index(random.levels).get_indexer(labels)
     if (place < 0).any() and not allow_new_levels:
         unseen = sorted(set(labels[place < 0]))

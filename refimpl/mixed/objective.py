@@ -33,7 +33,9 @@ class Profile:
     pwrss: float
 
 
-def profiled_deviance(X: Array, y: Array, Z: Array, Lambda: Array, REML: bool = False, w: Array | None = None) -> Profile:
+def profiled_deviance(
+    X: Array, y: Array, Z: Array, Lambda: Array, REML: bool = False, w: Array | None = None
+) -> Profile:
     """Minus twice the log-likelihood, profiled over beta and sigma; with REML the REML criterion."""
     n, p = X.shape
     w = np.ones(n) if w is None else w

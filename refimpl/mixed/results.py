@@ -19,8 +19,9 @@ from refimpl.formula import Formula, ModelFrame, ModelMatrix
 from refimpl.formula.bars import RandomTerm
 from refimpl.least_squares import LeastSquares
 from refimpl.linalg import Array
-from refimpl.mixed.blocks import Blocks, evaluate, level_times
-from refimpl.mixed.fit import Optimum, semidefinite_cholesky
+from refimpl.mixed.blocks import Blocks
+from refimpl.mixed.fit import Optimum
+from refimpl.mixed.profile import evaluate, triangles, vector
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,12 @@ class MixedFit:
     @cached_property
     def relative_factors(self) -> tuple[Array, ...]:
         """Lambda of each term, lower triangular, of the columns as the user gave them."""
-        out = []
-        for T, factor in zip(self.blocks.to_user, self.optimum.factors, strict=True):
-            L = T @ factor
-            out.append(semidefinite_cholesky(L @ L.T, int(np.count_nonzero(factor.diagonal()))))
-        return tuple(out)
+        return tuple(T @ factor for T, factor in zip(self.blocks.to_user, self.optimum.factors, strict=True))
 
     @cached_property
     def theta(self) -> Array:
         """Lower triangles of the relative factors, column by column, terms in lme4's order."""
-        return np.concatenate([L.T[np.triu_indices(len(L))] for L in self.relative_factors])
+        return vector(self.relative_factors)
 
     @cached_property
     def theta_names(self) -> list[str]:
@@ -204,7 +201,7 @@ class MixedFit:
     def fixef_correlation(self) -> pd.DataFrame:
         """Correlation of the fixed effects."""
         s = self.std_error.to_numpy()
-        return self.vcov / np.outer(s, s)
+        return pd.DataFrame(self.vcov.to_numpy() / np.outer(s, s), index=self.names, columns=self.names)
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Wald limits of the fixed effects: columns low and high (lme4: confint(m, method = "Wald"))."""
@@ -226,19 +223,7 @@ class MixedFit:
     @cached_property
     def modes(self) -> list[Array]:
         """Conditional modes of each term, (levels, r), in the user's columns: Sigma s of each level."""
-        point, out = self.optimum.point, []
-        start1 = start2 = 0
-        for t, random in enumerate(self.random):
-            r, J = len(random.names), len(random.levels)
-            if t in self.blocks.first:
-                s = point.s1[:, start1 : start1 + r]
-                start1 += r
-            else:
-                s = point.s2[start2 : start2 + J * r].reshape(J, r)
-                start2 += J * r
-            factor = self.optimum.factors[t]
-            out.append(s @ (factor @ factor.T) @ self.blocks.to_user[t].T)
-        return out
+        return [b @ T.T for b, T in zip(self.optimum.point.modes, self.blocks.to_user, strict=True)]
 
     @cached_property
     def ranef(self) -> dict[str, pd.DataFrame]:
@@ -252,11 +237,8 @@ class MixedFit:
     @cached_property
     def ranef_condvar(self) -> dict[str, Array]:
         """Conditional covariance of each term's random effects given the data and theta, (levels, r, r)."""
-        conditional = conditional_covariances(self.blocks, self.optimum)
-        out = {}
-        for name, T, C in zip(self.term_names, self.blocks.to_user, conditional, strict=True):
-            out[name] = self.sigma**2 * T @ C @ T.T
-        return out
+        parts = zip(self.term_names, self.blocks.to_user, self.optimum.point.conditional, strict=True)
+        return {name: self.sigma**2 * T @ C @ T.T for name, T, C in parts}
 
     @cached_property
     def coef_by_group(self) -> dict[str, pd.DataFrame]:
@@ -314,10 +296,8 @@ class MixedFit:
 
     def objective(self, theta: Sequence[float] | Array, REML: bool | None = None) -> float:
         """ML deviance or REML criterion at a theta (lme4: devfun), after the fit's own REML unless it is said."""
-        theta = np.asarray(theta, dtype=np.float64)
-        if theta.shape != self.theta.shape:
-            raise DataError("bad-option", f"theta has {theta.size} values; this model has {self.theta.size}")
-        return evaluate(self.blocks, scaled_factors(self.blocks, theta), self.REML if REML is None else REML, False).objective
+        factors = scaled_factors(self.blocks, theta)
+        return evaluate(self.blocks, factors, self.REML if REML is None else REML).objective
 
     @property
     def criterion(self) -> float:
@@ -350,7 +330,9 @@ class MixedFit:
 
         return fit_model(self, REML=False) if self.REML else self
 
-    def predict(self, newdata: Any = None, re_form: Literal["all", "none"] = "all", allow_new_levels: bool = False) -> pd.Series[float]:
+    def predict(
+        self, newdata: Any = None, re_form: Literal["all", "none"] = "all", allow_new_levels: bool = False
+    ) -> pd.Series[float]:
         """Predictions: with the random effects, or of the fixed part alone with re_form="none" (lme4: predict.merMod).
 
         A level that the fit has not seen is refused (DataError `unseen-level`), or given random effects of zero.
@@ -371,8 +353,12 @@ class MixedFit:
         fixed["std.error"], fixed["statistic"] = self.std_error.to_numpy(), self.statistic.to_numpy()
         table = self.varcorr()
         kind = np.where(table["var2"].isna(), "sd__", "cor__")
-        labels = table["var1"].fillna("Observation") + table["var2"].map(lambda name: f".{name}").where(table["var2"].notna(), "")
-        random = pd.DataFrame({"effect": "ran_pars", "group": table["grp"], "term": kind + labels, "estimate": table["sdcor"]})
+        labels = table["var1"].fillna("Observation") + table["var2"].map(lambda name: f".{name}").where(
+            table["var2"].notna(), ""
+        )
+        random = pd.DataFrame(
+            {"effect": "ran_pars", "group": table["grp"], "term": kind + labels, "estimate": table["sdcor"]}
+        )
         return pd.concat([fixed, random], ignore_index=True)
 
     def glance(self) -> pd.DataFrame:
@@ -382,37 +368,10 @@ class MixedFit:
         return pd.DataFrame([row | {name: self.criterion, "df.residual": self.df_residual}])
 
 
-def scaled_factors(blocks: Blocks, theta: Array) -> list[Array]:
-    """Factors of the scaled columns for a theta in the user's units."""
-    out, at = [], 0
-    for term, T in zip(blocks.terms, blocks.to_user, strict=True):
-        L = np.zeros((term.r, term.r))
-        L.T[np.triu_indices(term.r)] = theta[at : at + term.n_theta]
-        out.append(np.linalg.solve(T, L))
-        at += term.n_theta
-    return out
-
-
-def conditional_covariances(blocks: Blocks, optimum: Optimum) -> list[Array]:
-    """Sigma - Sigma (Z'V^-1Z)_jj Sigma of each level of each term, over sigma^2, in scaled columns: (levels, r, r)."""
-    point, out = optimum.point, []
-    N1 = point.C @ blocks.F
-    if blocks.others:
-        H = level_times(point.C, blocks.H2).toarray().reshape(*point.C.shape[:2], -1)
-        N1 = N1 - np.einsum("jaq,jbq->jab", H @ point.T2, H)
-    reduction = point.S22 @ point.T2
-    start1 = start2 = 0
-    for t, term in enumerate(blocks.terms):
-        J, r = term.levels, term.r
-        if t in blocks.first:
-            N = N1[:, start1 : start1 + r, start1 : start1 + r]
-            start1 += r
-        else:
-            rows = slice(start2, start2 + J * r)
-            own = point.S22[rows, rows].reshape(J, r, J, r)[np.arange(J), :, np.arange(J)]
-            N = own - np.einsum("jak,jbk->jab", reduction[rows].reshape(J, r, -1), point.S22[rows].reshape(J, r, -1))
-            start2 += J * r
-        Sigma = optimum.factors[t] @ optimum.factors[t].T
-        out.append(Sigma - Sigma @ N @ Sigma)
-    return out
-
+def scaled_factors(blocks: Blocks, theta: Sequence[float] | Array) -> list[Array]:
+    """Factors of the scaled columns for a theta in the user's units; DataError `bad-option` for one of other length."""
+    given, length = np.asarray(theta, dtype=np.float64), sum(term.n_theta for term in blocks.terms)
+    if given.shape != (length,):
+        raise DataError("bad-option", f"theta has {given.size} values; this model has {length}")
+    factors = triangles(given, [term.r for term in blocks.terms])
+    return [np.tril(np.linalg.solve(T, L)) for T, L in zip(blocks.to_user, factors, strict=True)]

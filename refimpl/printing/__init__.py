@@ -9,11 +9,13 @@ from refimpl.printing.coefficients import Columns, print_coefmat
 from refimpl.printing.frames import anova_table, print_anova, print_frame
 from refimpl.printing.linear import LinearSummary, summary
 from refimpl.printing.numbers import format_c, format_number, format_numbers, format_pval, round_half, signif, zapsmall
+from refimpl.printing.options import Options
 from refimpl.printing.tables import print_matrix, print_named
 
 __all__ = [
     "Columns",
     "LinearSummary",
+    "Options",
     "anova_table",
     "deparse_lines",
     "format_c",

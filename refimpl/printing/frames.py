@@ -10,7 +10,8 @@ import pandas as pd
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import Columns, print_coefmat
 from refimpl.printing.numbers import Number, format_numbers
-from refimpl.printing.tables import WIDTH, print_matrix
+from refimpl.printing.options import DEFAULT, Options
+from refimpl.printing.tables import print_matrix
 
 if TYPE_CHECKING:
     from refimpl.linear import LinearFit
@@ -26,18 +27,18 @@ NESTED = {
 }
 
 
-def print_frame(data: pd.DataFrame, digits: int = 7, width: int = WIDTH) -> list[str]:
+def print_frame(data: pd.DataFrame, options: Options = DEFAULT) -> list[str]:
     """The lines of R's print of a data frame: each column in its own layout, a missing text as <NA>, else NA."""
     names = [str(name) for name in data.columns]
     if not names:
         return [f"data frame with 0 columns and {len(data)} rows"]
     if not len(data):
         return [f"[1] {' '.join(names)}", "<0 rows> (or 0-length row.names)"]
-    cells = [column_cells(data.iloc[:, i], digits) for i in range(len(names))]
-    return print_matrix([str(label) for label in data.index], names, cells, width=width)
+    cells = [column_cells(data.iloc[:, i], options) for i in range(len(names))]
+    return print_matrix([str(label) for label in data.index], names, cells, width=options.width)
 
 
-def column_cells(column: pd.Series[Any], digits: int = 7) -> list[str]:
+def column_cells(column: pd.Series[Any], options: Options = DEFAULT) -> list[str]:
     """The cells of one column: numbers in one layout, truth values as TRUE and FALSE, all else as text."""
     missing = column.isna().tolist()
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -45,14 +46,15 @@ def column_cells(column: pd.Series[Any], digits: int = 7) -> list[str]:
     if pd.api.types.is_integer_dtype(column.dtype):
         return ["NA" if gone else str(x) for x, gone in zip(column, missing, strict=True)]
     if pd.api.types.is_float_dtype(column.dtype):
-        return format_numbers([None if gone else float(x) for x, gone in zip(column, missing, strict=True)], digits)
+        values = [None if gone else float(x) for x, gone in zip(column, missing, strict=True)]
+        return format_numbers(values, options.digits, scipen=options.scipen)
     return ["<NA>" if gone else str(x) for x, gone in zip(column, missing, strict=True)]
 
 
 # ---- analysis of variance ---------------------------------------------------------------------------------------
 
 
-def print_anova(*fits: LinearFit, digits: int = 7, width: int = WIDTH) -> str:
+def print_anova(*fits: LinearFit, options: Options = DEFAULT) -> str:
     """R's print of anova(...): the terms of one linear model, or several nested ones against each other (R 4.2.2)."""
     from refimpl.comparison import anova
 
@@ -65,17 +67,17 @@ def print_anova(*fits: LinearFit, digits: int = 7, width: int = WIDTH) -> str:
         rows = {i for i, df in enumerate(table["df"]) if i == 0 or df == 0}
         empty = dict.fromkeys(table.columns, rows)
     columns = {headers[name]: _column(table[name], empty.get(name, set())) for name in headers}
-    lines = anova_table([str(label) for label in table.index], columns, digits, width)
+    lines = anova_table([str(label) for label in table.index], columns, options)
     return "\n".join(["Analysis of Variance Table", *heading, *lines])
 
 
-def anova_table(row_names: list[str], table: dict[str, list[Number]], digits: int = 7, width: int = WIDTH) -> list[str]:
+def anova_table(row_names: list[str], table: dict[str, list[Number]], options: Options = DEFAULT) -> list[str]:
     """The table of R's print.anova: numbers of degrees of freedom, sums cleared of tiny ones, tests, p-values."""
     names = list(table)
     p_value = names[-1] if names[-1].startswith("Pr(") else None
     tests = tuple(name for name in names if name[1:] == " value" or name in ("F", "Cp", "Chisq"))
     zap = tuple(name for name in names if name not in tests and name != p_value and not name.endswith("Df"))
-    return print_coefmat(row_names, table, max(3, digits - 2), Columns((), tests, p_value, zap), na="", width=width)
+    return print_coefmat(row_names, table, None, Columns((), tests, p_value, zap), na="", options=options)
 
 
 def _models(fits: tuple[LinearFit, ...]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from refimpl.formula.frame import evaluate_variables
-from refimpl.formula.syntax import Call, Constant, Expression, Formula, Name, symbols
+from refimpl.formula.syntax import Call, Constant, Expression, Formula, Name
 from refimpl.formula.values import Levels, Numeric
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import print_coefmat
@@ -29,7 +29,8 @@ from refimpl.printing.numbers import (
     signif,
     zapsmall,
 )
-from refimpl.printing.tables import WIDTH, pad_left, print_matrix, print_named, widest
+from refimpl.printing.options import DEFAULT, Options
+from refimpl.printing.tables import pad_left, print_matrix, print_named, widest
 
 if TYPE_CHECKING:
     from refimpl.linear import LinearFit
@@ -45,14 +46,14 @@ class LinearSummary:
     fit: LinearFit
     call: tuple[str, ...]
 
-    def text(self, digits: int = 7, signif_stars: bool = True, width: int = WIDTH) -> str:
-        """What R prints under options(digits, show.signif.stars, width), without the last line feed."""
+    def text(self, options: Options = DEFAULT) -> str:
+        """What R prints under these options, without the last line feed."""
         if self.fit.model == "ols":
-            lines = ols_lines(self.fit, self.call, width)
+            lines = ols_lines(self.fit, self.call, options)
         elif self.fit.covariance is not None:
-            lines = coeftest_lines(self.fit, max(3, digits - 3), signif_stars, width)
+            lines = coeftest_lines(self.fit, options)
         else:
-            lines = lm_lines(self.fit, self.call, max(3, digits - 3), signif_stars, width)
+            lines = lm_lines(self.fit, self.call, options)
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -107,63 +108,67 @@ def coefficient_table(fit: LinearFit, test: str = "t") -> dict[str, list[Number]
     }
 
 
-def residual_lines(fit: LinearFit, digits: int, width: int) -> list[str]:
-    """Five quantiles of the residuals, or all of them where there are few degrees of freedom."""
+def residual_lines(fit: LinearFit, digits: int, options: Options) -> list[str]:
+    """Five quantiles of the residuals, or all of them where there are few degrees of freedom.
+
+    lm clears the quantiles of what is tiny beside the largest, rms does not.
+    """
     if fit.df_residual > FEW:
-        values = zapsmall(numbers(fit.residual_quantiles), digits + 1)
-        return print_named(QUANTILES, format_numbers(values, digits), width)
-    shown = fit.residuals
-    if fit.model == "lm" and fit.solution.weights is not None:
-        shown = shown * np.sqrt(fit.solution.weights)
-    return print_named([str(label) for label in shown.index], format_numbers(numbers(shown), digits), width)
+        names, values = list(QUANTILES), numbers(fit.residual_quantiles)
+        values = zapsmall(values, digits + 1) if fit.model == "lm" else values
+    else:
+        residuals = fit.residuals
+        if fit.model == "lm" and fit.solution.weights is not None:
+            residuals = residuals * np.sqrt(fit.solution.weights)
+        names, values = [str(label) for label in residuals.index], numbers(residuals)
+    return print_named(names, format_numbers(values, digits, scipen=options.scipen), options.width)
 
 
 # ---- lm ---------------------------------------------------------------------------------------------------------
 
 
-def lm_lines(fit: LinearFit, call: Sequence[str], digits: int, signif_stars: bool, width: int) -> list[str]:
-    """R's print.summary.lm, line by line; `digits` is its own argument, three less than the option."""
+def lm_lines(fit: LinearFit, call: Sequence[str], options: Options) -> list[str]:
+    """R's print.summary.lm, line by line."""
+    digits = max(3, options.digits - 3)
     weights = fit.solution.weights
     weighted = weights is not None and bool(np.ptp(weights[fit.solution.used]))
     lines = ["", "Call:", *call, "", "Weighted Residuals:" if weighted else "Residuals:"]
     if fit.df_residual > 0:
-        lines += residual_lines(fit, digits, width)
+        lines += residual_lines(fit, digits, options)
     else:
         lines.append(f"ALL {fit.rank} residuals are 0: no residual degrees of freedom!")
-    lines += ["", *_lm_coefficients(fit, digits, signif_stars, width), ""]
-    sigma = format_number(signif(fit.sigma, digits))
+    lines += ["", *_lm_coefficients(fit, digits, options), ""]
+    sigma = format_number(signif(fit.sigma, digits), options.digits, options.scipen)
     lines.append(f"Residual standard error: {sigma} on {fit.df_residual} degrees of freedom")
     if fit.n_dropped:
         lines.append(f"  ({fit.n_dropped} observation{'s' * (fit.n_dropped > 1)} deleted due to missingness)")
-    return [*lines, *_lm_explained(fit, digits), ""]
+    return [*lines, *_lm_explained(fit, digits, options), ""]
 
 
-def _lm_coefficients(fit: LinearFit, digits: int, signif_stars: bool, width: int) -> list[str]:
+def _lm_coefficients(fit: LinearFit, digits: int, options: Options) -> list[str]:
     if not fit.names:
         return ["No Coefficients"]
     aliased = int(fit.aliased.sum())
     title = f"Coefficients: ({aliased} not defined because of singularities)" if aliased else "Coefficients:"
-    table = coefficient_table(fit)
-    return [title, *print_coefmat(fit.names, table, digits, signif_stars=signif_stars, width=width)]
+    return [title, *print_coefmat(fit.names, coefficient_table(fit), digits, options=options)]
 
 
-def _lm_explained(fit: LinearFit, digits: int) -> Iterator[str]:
+def _lm_explained(fit: LinearFit, digits: int, options: Options) -> Iterator[str]:
     if math.isnan(fit.f_numdf):
         return
-    shown = (format_c(x, digits) for x in (fit.r_squared, fit.adj_r_squared, fit.f_statistic))
-    r_squared, adjusted, f = shown
-    p = format_pval([fit.f_p_value], digits)[0]
+    r_squared, adjusted, f = (format_c(x, digits) for x in (fit.r_squared, fit.adj_r_squared, fit.f_statistic))
+    top, bottom = (format_number(x, options.digits, options.scipen) for x in (fit.f_numdf, fit.f_dendf))
+    p = format_pval([fit.f_p_value], digits, scipen=options.scipen)[0]
     yield f"Multiple R-squared:  {r_squared},\tAdjusted R-squared:  {adjusted} "
-    yield f"F-statistic: {f} on {fit.f_numdf:.0f} and {fit.f_dendf:.0f} DF,  p-value: {p}"
+    yield f"F-statistic: {f} on {top} and {bottom} DF,  p-value: {p}"
 
 
-def coeftest_lines(fit: LinearFit, digits: int, signif_stars: bool, width: int) -> list[str]:
+def coeftest_lines(fit: LinearFit, options: Options) -> list[str]:
     """lmtest's print.coeftest: tests with the covariance of the fit, aliased coefficients left out."""
-    test = "z" if math.isinf(fit.df_test) else "t"
+    test = "t" if 0 < fit.df_test < math.inf else "z"
     kept = [i for i, gone in enumerate(fit.aliased) if not gone]
     table = {name: [column[i] for i in kept] for name, column in coefficient_table(fit, test).items()}
-    names = [fit.names[i] for i in kept]
-    body = print_coefmat(names, table, digits, signif_stars=signif_stars, width=width)
+    body = print_coefmat([fit.names[i] for i in kept], table, options=options)
     return ["", f"{test} test of coefficients:", "", *body, ""]
 
 
@@ -202,45 +207,56 @@ class Block:
         return lines
 
 
-def ols_lines(fit: LinearFit, call: Sequence[str], width: int) -> list[str]:
-    """rms's print.ols, line by line (rms 6.5-0)."""
+def ols_lines(fit: LinearFit, call: Sequence[str], options: Options) -> list[str]:
+    """rms's print.ols, line by line (rms 6.5-0); the option digits matters where a number grows scientific."""
     lines = []
     if fit.n_dropped:
         names, counts = zip(*missing_counts(fit), strict=True)
         lines = ["Frequencies of Missing Values Due to Each Variable"]
-        lines += [*print_named(names, [str(count) for count in counts], width), ""]
+        lines += [*print_named(names, [str(count) for count in counts], options.width), ""]
     lines += ["Linear Regression Model", "", *call, ""]
     lines += [""] * bool(fit.n_dropped)
-    lines += [*beside(ols_blocks(fit)), ""]
+    lines += [*beside(ols_blocks(fit, options)), ""]
     if fit.df_residual > 0:
-        lines += ["Residuals", "", *residual_lines(fit, OLS_DIGITS, width), "", ""]
-    return [*lines, *_ols_coefficients(fit, width), ""]
+        lines += ["Residuals", "", *residual_lines(fit, OLS_DIGITS, options), "", ""]
+    return [*lines, *_ols_coefficients(fit, options), ""]
 
 
-def ols_blocks(fit: LinearFit) -> list[Block]:
+def ols_blocks(fit: LinearFit, options: Options) -> list[Block]:
     """What was fitted, the likelihood-ratio test, and how well the model discriminates."""
-    fitted = _known(["Obs", "sigma", "d.f."], [fit.nobs, fit.sigma, fit.df_residual], [0, OLS_DIGITS, 0])
+    size = ((fit.nobs, None), (fit.sigma, OLS_DIGITS), (fit.df_counted, None))
+    test = ((fit.lr_chi2, 2), (fit.lr_df, None), (fit.lr_p_value, OLS_DIGITS))
+    indexes = ((fit.r_squared, 3), (fit.adj_r_squared, 3), (fit.g_index, 3))
+    fitted = _known(("Obs", "sigma", "d.f."), size, options)
     on = "Cluster on"
     if fit.covariance is not None and fit.n_clusters is not None:
         fitted += ((on, fit.covariance.cluster or "cluster"), ("Clusters", str(fit.n_clusters)))
-    test = _known(["LR chi2", "d.f.", "Pr(> chi2)"], [fit.lr_chi2, fit.lr_df, fit.lr_p_value], [2, 0, OLS_DIGITS])
-    indexes = _known(["R2", "R2 adj", "g"], [fit.r_squared, fit.adj_r_squared, fit.g_index], [3, 3, 3])
     return [
         Block(("", ""), fitted, on),
-        Block(("Model Likelihood", "Ratio Test"), test),
-        Block(("Discrimination", "Indexes"), indexes),
+        Block(("Model Likelihood", "Ratio Test"), _known(("LR chi2", "d.f.", "Pr(> chi2)"), test, options)),
+        Block(("Discrimination", "Indexes"), _known(("R2", "R2 adj", "g"), indexes, options)),
     ]
 
 
-def _known(labels: Sequence[str], values: Sequence[float], places: Sequence[int]) -> tuple[tuple[str, str], ...]:
-    """Rows of a block. rms leaves out what is missing, but not its number of decimals: the next value takes it."""
-    known = [(label, x) for label, x in zip(labels, values, strict=True) if not math.isnan(x)]
-    return tuple((label, fixed(x, n)) for (label, x), n in zip(known, places, strict=False))
+def _known(
+    labels: Sequence[str], statistics: Sequence[tuple[float, int | None]], options: Options
+) -> tuple[tuple[str, str], ...]:
+    """Rows of a block: a number and its decimals, None for as many as it has.
+
+    rms leaves out what is missing, but not its number of decimals: the next value takes it.
+    """
+    known = [(label, x) for label, (x, _) in zip(labels, statistics, strict=True) if not math.isnan(x)]
+    places = [n for _, n in statistics]
+    return tuple((label, decimals([x], n, options)[0]) for (label, x), n in zip(known, places, strict=False))
 
 
-def fixed(x: float, places: int) -> str:
-    """A number with that many decimals, without the minus of a rounded zero."""
-    return f"{round_half(x, places) + 0.0:.{places}f}" if math.isfinite(x) else format_number(x)
+def decimals(values: Sequence[Number], places: int | None, options: Options) -> list[str]:
+    """Numbers as rms writes them: with so many decimals if R's format makes them fixed; missing ones blank."""
+    known = [None if x is None or math.isnan(x) else x for x in values]
+    if places is None:
+        return format_numbers(known, options.digits, scipen=options.scipen, na="")
+    rounded = [None if x is None else round_half(x, places) for x in known]
+    return format_numbers(rounded, options.digits, nsmall=places, scipen=1, na="")
 
 
 def beside(blocks: Sequence[Block]) -> list[str]:
@@ -251,38 +267,30 @@ def beside(blocks: Sequence[Block]) -> list[str]:
     return ["".join(cell + " " * 4 for cell in row) for row in zip(*filled, strict=True)]
 
 
-def _ols_coefficients(fit: LinearFit, width: int) -> list[str]:
+def _ols_coefficients(fit: LinearFit, options: Options) -> list[str]:
     columns = {
-        "Coef": _aligned(numbers(fit.coef), OLS_DIGITS),
-        "S.E.": _aligned(numbers(fit.std_error), OLS_DIGITS),
-        "t": _aligned(numbers(fit.statistic), 2),
-        "Pr(>|t|)": [_ols_p(p) for p in fit.p_value],
+        "Coef": decimals(numbers(fit.coef), OLS_DIGITS, options),
+        "S.E.": decimals(numbers(fit.std_error), OLS_DIGITS, options),
+        "t": decimals(numbers(fit.statistic), 2, options),
+        "Pr(>|t|)": [_ols_p(p, options) for p in fit.p_value],
     }
-    return print_matrix(fit.names, list(columns), list(columns.values()), right=False, width=width)
+    return print_matrix(fit.names, list(columns), list(columns.values()), right=False, width=options.width)
 
 
-def _aligned(values: Sequence[Number], places: int) -> list[str]:
-    """Fixed decimals, right-justified among themselves; missing ones blank."""
-    texts = ["" if x is None or math.isnan(x) else fixed(x, places) for x in values]
-    return [pad_left(text, widest(texts)) for text in texts]
-
-
-def _ols_p(p: float) -> str:
-    if math.isnan(p):
-        return ""
-    return f"<{LEAST_P:.{OLS_DIGITS}f}" if p < LEAST_P else fixed(p, OLS_DIGITS)
+def _ols_p(p: float, options: Options) -> str:
+    return f"<{LEAST_P:.{OLS_DIGITS}f}" if p < LEAST_P else decimals([p], OLS_DIGITS, options)[0]
 
 
 def missing_counts(fit: LinearFit) -> list[tuple[str, int]]:
-    """Missing values of every variable in all the data, under rms's names: a predictor is called by its first variable,
-    whatever is done to it.
-    """
+    """Missing values of every variable in all the data; predictors by rms's names, response and offset as written."""
+    from refimpl.linear import rms_labels
+
     spec, n = fit.frame.terms, len(fit.frame.kept)
+    labels = rms_labels(fit.frame)
     out = []
-    for i, value in enumerate(evaluate_variables(spec, fit.data, n)):
-        inside = next(symbols(spec.variables[i]), None)
-        own = i == spec.response or i in spec.offsets or inside is None
-        out.append((spec.names[i] if own or inside is None else inside.name, _missing(value)))
+    for i, (name, value) in enumerate(zip(spec.names, evaluate_variables(spec, fit.data, n), strict=True)):
+        as_written = i == spec.response or i in spec.offsets
+        out.append((name if as_written else labels[name], _missing(value)))
     if fit.weights is not None:
         given = fit.data[fit.weights] if isinstance(fit.weights, str) else fit.weights
         out.append(("(weights)", int(pd.isna(np.asarray(given)).sum())))

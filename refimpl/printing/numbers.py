@@ -16,6 +16,8 @@ LOG10_2 = math.log10(2)
 EXTENDED_BITS = 64  # significand of the long double in which R counts significant digits
 EXACT_DIGITS = 15  # R counts digits by arithmetic up to here, from the C library's text beyond
 
+MOST_DIGITS = 308  # the largest power of ten that is a double
+
 Number = float | None  # None is R's NA, nan its NaN
 
 
@@ -137,9 +139,9 @@ def format_numbers(
     return [common.write(x, na) for x in values]
 
 
-def format_number(x: Number, digits: int = 7) -> str:
+def format_number(x: Number, digits: int = 7, scipen: int = 0) -> str:
     """R's format() of one number."""
-    return format_numbers([x], digits)[0]
+    return format_numbers([x], digits, scipen=scipen)[0]
 
 
 def format_c(x: Number, digits: int) -> str:
@@ -151,7 +153,9 @@ def format_c(x: Number, digits: int) -> str:
 # ---- p-values ---------------------------------------------------------------------------------------------------
 
 
-def format_pval(values: Iterable[Number], digits: int = 5, eps: float = EPSILON, na: str = "NA") -> list[str]:
+def format_pval(
+    values: Iterable[Number], digits: int = 5, eps: float = EPSILON, na: str = "NA", scipen: int = 0
+) -> list[str]:
     """p-values as text, those below `eps` as `<eps` (R: format.pval). nan and None both give `na`."""
     values = list(values)
     known = [None if x is None or math.isnan(x) else x for x in values]
@@ -161,21 +165,21 @@ def format_pval(values: Iterable[Number], digits: int = 5, eps: float = EPSILON,
     large = {i: x for i, x in shown.items() if x >= least}
     small = {i: x for i, x in shown.items() if i not in large}
     for together in (large, small):
-        out |= zip(together, format_numbers(together.values(), digits), strict=True)
+        out |= zip(together, format_numbers(together.values(), digits, scipen=scipen), strict=True)
     below = [i for i, x in enumerate(known) if x is not None and x < eps]
     if below:
         widest = max((len(out[i]) for i in shown), default=None)
-        out |= dict.fromkeys(below, _below(eps, digits, widest))
+        out |= dict.fromkeys(below, _below(eps, digits, widest, scipen))
     return [out[i] for i in range(len(values))]
 
 
-def _below(eps: float, digits: int, widest: int | None) -> str:
+def _below(eps: float, digits: int, widest: int | None, scipen: int) -> str:
     """The text `< eps`: fewer digits than the other p-values, and no space where they are short."""
     digits = max(1, digits - 2)
     if widest is not None and digits > 1 and digits + 6 > widest:
         digits = max(1, widest - 7)
     gap = "" if digits == 1 and (widest is None or widest <= 6) else " "
-    return f"<{gap}{format_number(eps, digits)}"
+    return f"<{gap}{format_number(eps, digits, scipen)}"
 
 
 # ---- rounding ---------------------------------------------------------------------------------------------------
@@ -189,8 +193,8 @@ def round_half(x: float, digits: int) -> float:
     if not math.isfinite(x) or x == 0 or digits + LOG10_2 * (math.frexp(x)[1] - 0.5) > EXACT_DIGITS:
         return x
     size = abs(x)
-    lower = math.floor(Fraction(size) * Fraction(10) ** digits)
-    down, up = float(f"{lower}e{-digits}"), float(f"{lower + 1}e{-digits}")
+    lower = math.floor(scale_by_ten(size, digits))
+    down, up = scale_by_ten(lower, -digits), scale_by_ten(lower + 1, -digits)
     below, above = size - down, up - size
     nearest = up if above < below or (above == below and lower % 2) else down
     return math.copysign(nearest, x)
@@ -201,14 +205,24 @@ def signif(x: float, digits: int) -> float:
     if not math.isfinite(x) or x == 0 or digits > EXACT_DIGITS:
         return x
     shift = max(1, digits) - 1 - math.floor(math.log10(abs(x)))
-    if abs(shift) > 22:  # ten to that power is no double
-        return float(f"{x:.{max(1, digits) - 1}e}")
-    scaled = x * 10.0**shift if shift >= 0 else x / 10.0**-shift
-    return float(f"{round(scaled)}e{-shift}")
+    return scale_by_ten(round(scale_by_ten(x, shift)), -shift)
+
+
+def scale_by_ten(x: float, digits: int) -> float:
+    """x * 10^digits in doubles, the power by repeated squaring as R has it; in two steps where it would overflow."""
+    if abs(digits) > MOST_DIGITS:
+        part = math.copysign(MOST_DIGITS, digits)
+        return scale_by_ten(scale_by_ten(x, int(part)), digits - int(part))
+    power, square, n = 1.0, 10.0, abs(digits)
+    while n:
+        power, square, n = power * square if n % 2 else power, square * square, n // 2
+    return x * power if digits >= 0 else x / power
 
 
 def zapsmall(values: Sequence[Number], digits: int = 7) -> list[Number]:
     """R's zapsmall: rounded so that what is tiny beside the largest of them becomes zero."""
     largest = max((abs(x) for x in values if x is not None and not math.isnan(x)), default=0.0)
-    places = max(0, math.floor(digits - math.log10(largest) + 0.5)) if 0 < largest < math.inf else digits
+    places = digits
+    if largest > 0:
+        places = max(0, math.floor(digits - math.log10(largest) + 0.5)) if math.isfinite(largest) else 0
     return [None if x is None else round_half(x, places) for x in values]

@@ -69,10 +69,10 @@ def print_matrix(
 
 
 def _blocks(widths: Sequence[int], room: int) -> Iterator[range]:
-    """Ranges of columns that fit beside each other, at least one a block."""
+    """Ranges of columns that stay below the room beside each other, at least one a block."""
     start, used = 0, 0
     for i, each in enumerate(widths):
-        if i > start and used + each > room:
+        if i > start and used + each >= room:
             yield range(start, i)
             start, used = i, 0
         used += each

@@ -289,3 +289,12 @@ def test_the_doctor_tells_findings_and_advice(monkeypatch: pytest.MonkeyPatch, s
     found = rcompat("doctor")
     assert found.exit_code == status
     assert all(word in found.stdout for word in (state, "R package [lme4]", "1.1-31", "install it"))
+
+
+def test_a_picture_of_the_report_is_complete_in_itself(tmp_path: Path) -> None:
+    picture = tmp_path / "report.svg"
+    result = CliRunner().invoke(app, ["check", "--case", "lm-nist-norris", "--svg", str(picture)])
+    text = picture.read_text(encoding="utf-8")
+    assert result.exit_code == 0, result.output
+    assert "lm-nist-norris" in text
+    assert "font-face" not in text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from importlib.util import find_spec
 from importlib.metadata import requires
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,9 @@ def test_each_r_has_its_rpy2(r_version: str | None, wanted: str) -> None:
 
 
 def test_the_pins_of_the_advice_are_those_of_the_extra() -> None:
-    extra = {text.split(";")[0].strip() for text in requires("rcompat") or [] if 'extra == "r"' in text.replace("'", '"')}
+    extra = {
+        text.split(";")[0].strip() for text in requires("rcompat") or [] if 'extra == "r"' in text.replace("'", '"')
+    }
     assert extra == set(doctor.OLD_R_PINS)
 
 

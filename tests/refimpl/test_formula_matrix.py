@@ -46,7 +46,14 @@ def test_factor_times_number(data):
     mm = matrix("y ~ a * z + offset(z)", data)
     assert mm.names == ["(Intercept)", "au", "aw", "z", "au:z", "aw:z"]
     assert list(mm.assign) == [0, 1, 1, 2, 3, 3]
-    assert mm.parts == [(), (("a", "u"),), (("a", "w"),), (("z", None),), (("a", "u"), ("z", None)), (("a", "w"), ("z", None))]
+    assert mm.parts == [
+        (),
+        (("a", "u"),),
+        (("a", "w"),),
+        (("z", None),),
+        (("a", "u"), ("z", None)),
+        (("a", "w"), ("z", None)),
+    ]
     u, w, z = np.array([0, 1, 0, 0, 1, 0]), np.array([0, 0, 1, 0, 0, 1]), data["z"].to_numpy()
     np.testing.assert_array_equal(mm.X, np.column_stack([np.ones(6), u, w, z, u * z, w * z]))
     np.testing.assert_array_equal(mm.offset, z)

@@ -252,3 +252,16 @@ def test_no_columns_leave_the_sum_of_squares():
     assert solved.kept.shape == (0,)
     assert solved.inverse.shape == (0, 0)
     assert solved.rss == 25 / 64
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(condition=1e6))
+def test_the_inverse_root_makes_columns_orthonormal(problem):
+    X = problem[0] / np.linalg.norm(problem[0], axis=0)
+    root = linalg.inverse_root(linalg.gram([X], np.ones(X.shape[1])))
+    Q = X @ root
+    np.testing.assert_allclose(Q.T @ Q, np.eye(X.shape[1]), atol=64 * np.finfo(float).eps * np.linalg.cond(X))
+    np.testing.assert_array_equal(root, np.triu(root))
+    wanted = np.array([[float(v) for v in row] for row in rational.least_squares(X, problem[1]).inverse])
+    size = np.sqrt(np.diag(wanted))
+    np.testing.assert_allclose(root @ root.T / np.outer(size, size), wanted / np.outer(size, size), atol=1e-13)
