@@ -16,7 +16,7 @@ import pandas as pd
 import refimpl
 from compat.cells import Label, NotCells, labelled
 from refimpl import sandwich
-from refimpl.mixed.blocks import evaluate
+from refimpl.mixed.profile import evaluate
 from refimpl.mixed.results import scaled_factors
 from refimpl.panel.models import plm
 from refimpl.printing.linear import missing_counts
