@@ -201,8 +201,9 @@ def test_page_marks_every_printed_number(whole: run.Made) -> None:
     "shown",
     [
         "0.1352", "0.1352417", "984.69", "404.1", "404.0510", "0.156798", "0.156798035", "−0.0987550",
-        "R2 * df.residual / N", "REML for ML", "rounded twice", "lacks a minus", "K × K already", "0.0338", "13.8155", "455 printed numbers",
-        "refimpl.hlm", "math ~ 1 + ses + size + ses:size + (1 + ses | class) + (1 | school) + (1 | district)",
+        "R2 * df.residual / N", "REML for ML", "rounded twice", "lacks a minus", "K × K already", "0.0338",
+        "13.8155", "455 printed numbers", "refimpl.hlm",
+        "math ~ 1 + ses + size + ses:size + (1 + ses | class) + (1 | school) + (1 | district)",
     ],
 )  # fmt: skip
 def test_page_says_what_the_lecture_comes_to(shown: str, whole: run.Made) -> None:
