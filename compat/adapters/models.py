@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import refimpl
+from compat.adapters import satterthwaite
 from compat.cells import Label, NotCells, labelled
 from refimpl import sandwich
-from refimpl.mixed.profile import evaluate
-from refimpl.mixed.results import scaled_factors
 from refimpl.panel.models import plm
 from refimpl.printing.linear import missing_counts
 
@@ -80,7 +79,12 @@ def fit(estimator: str, formula: str, data: pd.DataFrame | Mapping[str, Any], op
 
 
 def compare(fits: Sequence[Fitted], names: Sequence[str], refit: bool = True) -> Fitted:
-    """anova of several fits, its rows under these names; of one linear fit, its rows the terms. Raises Refused."""
+    """anova of several fits, its rows under these names; of one, its rows the terms, an lmer fit's as lmerTest tests them.
+
+    Raises Refused.
+    """
+    if len(fits) == 1 and fits[0].estimator == "lmer":
+        return _lmer_terms(fits[0])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -92,6 +96,16 @@ def compare(fits: Sequence[Fitted], names: Sequence[str], refit: bool = True) ->
         table.index = pd.Index([names[int(label) - 1] for label in table.index])
     kind = "anova-mixed" if mixed else "anova"
     return Fitted(kind, None, (), {str(column): labelled(table[column]).as_dict() for column in table.columns})
+
+
+def _lmer_terms(fitted: Fitted) -> Fitted:
+    try:
+        found = satterthwaite.anova(fitted.fit)
+    except REFUSALS as error:
+        raise Refused(str(error)) from None
+    if found is None:
+        raise Refused("anova of one lmer fit is only known of terms of one column each")
+    return Fitted("anova", None, (), {name: labelled(column).as_dict() for name, column in found.items()})
 
 
 # ---- the estimators -------------------------------------------------------------------------------------------------
@@ -220,6 +234,8 @@ _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("lmer", "variance"): _spread("vcov"),
     ("lmer", "sd"): _spread("sdcor"),
     ("lmer", "cor"): _correlations,
+    ("lmer", "df"): satterthwaite.degrees_of_freedom,
+    ("lmer", "p_value"): satterthwaite.p_values,
     ("plm", "residual_quantiles"): _panel_residuals,
     ("plm", "N"): lambda fit: float(fit.levels.panel.N),
     ("plm", "T"): lambda fit: float(_times(fit).max()) if fit.levels.panel.balanced else None,
@@ -261,10 +277,7 @@ def height(fitted: Fitted, theta: np.ndarray[Any, Any]) -> float:
 
 def at_theta(fitted: Fitted, theta: np.ndarray[Any, Any]) -> Fitted:
     """The fit as it would be had the search ended at this theta. Raises Refused where there is no such fit."""
-    fit_ = fitted.fit
     try:
-        factors = scaled_factors(fit_.blocks, theta)
-        point = evaluate(fit_.blocks, factors, fit_.REML)
+        return Fitted("lmer", satterthwaite.at_theta(fitted.fit, theta))
     except REFUSALS as error:
         raise Refused(str(error)) from None
-    return Fitted("lmer", replace(fit_, optimum=replace(fit_.optimum, factors=tuple(factors), point=point)))

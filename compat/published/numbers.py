@@ -20,6 +20,7 @@ NUMBER = re.compile(
 _PARTS = re.compile(r"(<?)\s?([-+]?)([0-9]*)\.?([0-9]*)(?:[eE]([-+]?[0-9]+))?\Z")
 
 EPSILON = 2.0**-52  # R's .Machine$double.eps, the bound below which its p-values are not written out
+RMS_BOUND = Fraction(1, 10_000)  # rms's
 NOISE = 8  # units in the last place by which two correct computations of a double may differ at a tie
 LARGEST_EXPONENT = 400  # beyond it no double is printed
 
@@ -37,7 +38,7 @@ class Sort(StrEnum):
 class Printed:
     """A number as somebody printed it: exact decimal `value`, and `unit`, the place value of its last digit.
 
-    For `<2e-16` the sort is BELOW and `value` the bound.
+    For `<2e-16` the sort is BELOW and `value` the bound; it holds for what R and rms say so of, and no other bound does.
     """
 
     text: str
@@ -67,7 +68,7 @@ class Printed:
         if self.sort is Sort.INFINITE:
             return False
         if self.sort is Sort.BELOW:
-            return 0 <= x < (EPSILON if is_epsilon(self) else self.value)
+            return 0 <= x < (EPSILON if is_epsilon(self) else RMS_BOUND if self.value == RMS_BOUND else 0)
         away = abs(Fraction(x) - self.value)
         if away == self.unit / 2:
             return (self.value / self.unit) % 2 == 0
@@ -90,6 +91,8 @@ def read_number(text: str) -> Printed | None:
     power = int(exponent or 0)
     if abs(power) > LARGEST_EXPONENT or len(whole + decimals) > LARGEST_EXPONENT:
         return None
+    if power and not int(whole + decimals):
+        return None  # R writes no zero like that
     unit = Fraction(10) ** (power - len(decimals))
     value = int(whole + decimals) * unit
     return Printed(text, Sort.BELOW if bound else Sort.NUMBER, -value if sign == "-" else value, unit)

@@ -90,7 +90,7 @@ class Draft:
     done: set[str] = field(default_factory=set)
 
     def cell(self, quantity: str, label: Sequence[str], token: Token, group: str = "", style: str = "") -> None:
-        """Take a number as a cell."""
+        """Take a number as a cell; what is none stays unread."""
         number = read_number(token.text)
         if number is not None:
             self.cells.append(PrintedCell(quantity, tuple(label), number, token, group or quantity, style))

@@ -167,7 +167,7 @@ class _Checker:
         """The block against the answer that most of its cells agree with; what the transcript says comes first."""
         problems: list[str] = []
         stated = list(self._stated(block, value, source, problems))
-        best = _best([(one, judge(block, one)) for one in stated])
+        first = best = _best([(one, judge(block, one)) for one in stated])
         if best is None or not all(row.fine for row in best[1]):
             others = [(one, judge(block, one)) for one in self._others(step, block, value, stated)]
             best = _better(best, others, block)
@@ -175,7 +175,9 @@ class _Checker:
             reason = problems[0] if problems else "nothing says what this is"
             return Checked(block, None, tuple(judge_constants(block, reason)))
         found, rows = best
-        return Checked(block, found, tuple(_named(rows, found)), tuple(self._remarks(block, found, value)))
+        called = first[1] if first is not None and first is not best else [None] * len(rows)
+        named = tuple(_named(row, found, as_called) for row, as_called in zip(rows, called, strict=True))
+        return Checked(block, found, named, tuple(self._remarks(block, found, value)))
 
     def _stated(self, block: Block, value: Value | None, source: Step, problems: list[str]) -> Iterator[Answer]:
         """What the command says, and what the call or formula printed in the block says."""
@@ -351,11 +353,10 @@ def _digits(cell: PrintedCell) -> int:
     return len(str(abs(int(cell.number.value / cell.number.unit))))
 
 
-def _named(rows: Sequence[Row], found: Answer) -> Iterator[Row]:
-    """Rows that agree with an answer by a convention say so."""
-    for row in rows:
-        constant = row.cell.quantity in CONSTANT
-        if row.verdict is Verdict.MATCH and found.convention and not constant:
-            row = replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention=found.convention.split(":")[0])
-            row = replace(row, reason=found.convention)
-        yield row
+def _named(row: Row, found: Answer, as_called: Row | None) -> Row:
+    """A row that agrees with an answer by a convention says so, and what the transcript's own answer would be."""
+    if row.verdict is not Verdict.MATCH or not found.convention or row.cell.quantity in CONSTANT:
+        return row
+    name, _, reason = found.convention.partition(": ")
+    called = None if as_called is None else as_called.value
+    return replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention=name, reason=reason, called=called)

@@ -24,7 +24,10 @@ FINE = frozenset({Verdict.MATCH, Verdict.MATCH_UNDER_CONVENTION})
 
 @dataclass(frozen=True)
 class Row:
-    """A printed cell and its verdict: the value it was held against, the convention that explains it, and why."""
+    """A printed cell and its verdict: the value it was held against, the convention that explains it, and why.
+
+    `called` is what the command as it stands would give, where something else explains the cell.
+    """
 
     cell: PrintedCell
     verdict: Verdict
@@ -32,6 +35,7 @@ class Row:
     convention: str = ""
     reason: str = ""
     source: str = ""
+    called: float | None = None
 
     @property
     def fine(self) -> bool:
@@ -50,6 +54,7 @@ def judge(block: Block, answer: Answer) -> list[Row]:
     for places in _groups(block.cells, values):
         for place, row in zip(places, _judge_group([block.cells[i] for i in places], values, places), strict=True):
             rows[place] = replace(row, source=answer.name)
+    rows = list(_own_bounds(rows))
     return list(_explained(rows, answer)) if answer.fitted is not None else rows
 
 
@@ -89,14 +94,14 @@ def _judge_group(cells: Sequence[PrintedCell], all_values: Sequence[float | None
     digits, again, texts = _written_again(cells, values, style)
     if style in FREE_UNIT:
         direct = _signif(cells, values, again)
-    settled = sum(again) >= max(2, math.ceil(0.8 * len(cells)))
+    settled = sum(again) >= max(2, min(len(cells) - 1, math.ceil(0.8 * len(cells))))
     twice = settled and any(a and not d for a, d in zip(again, direct, strict=True))
     rows = []
     for cell, x, d, a, text in zip(cells, values, direct, again, texts, strict=True):
         if d and (a or not twice):
             rows.append(_row(cell, x, True))
         elif a and settled:
-            reason = f"{x:.10g} rounded first by zapsmall or to fewer decimals, as R does under digits = {digits}"
+            reason = f"{x:.10g}, {_FIRST.get(style, 'rounded before it is formatted').format(digits)}"
             rows.append(Row(cell, Verdict.MATCH_UNDER_CONVENTION, x, ROUNDED_TWICE, reason))
         elif d:
             reason = f"R rounds twice elsewhere in this table, and so would print {text.strip()}"
@@ -104,6 +109,15 @@ def _judge_group(cells: Sequence[PrintedCell], all_values: Sequence[float | None
         else:
             rows.append(_row(cell, x, False))
     return rows
+
+
+_FIRST = {  # what R does to a number of this style before it formats it
+    "summary": "rounded by zapsmall() under options(digits = {}) and once more for print, as R to 4.2 at least does",
+    "quantiles": "rounded by zapsmall() and once more for print (digits = {})",
+    "tests": "rounded to fewer decimals by printCoefmat() and once more for print (digits = {})",
+    "estimates": "rounded to fewer decimals by printCoefmat() and once more for print (digits = {})",
+    "criteria": "rounded to one decimal and once more for print (digits = {})",
+}
 
 
 def _written_again(
@@ -135,6 +149,20 @@ def _row(cell: PrintedCell, value: float, fine: bool) -> Row:
     return Row(cell, Verdict.UNEXPLAINED, value, reason=f"{value:.10g} does not round to {cell.number.text}")
 
 
+def _own_bounds(rows: Sequence[Row]) -> Iterator[Row]:
+    """p-values below a power of ten that is not R's own bound, where the block uses it more than once (eps.Pvalue)."""
+    below = [row for row in rows if row.cell.number.sort is Sort.BELOW]
+    bounds = {row.cell.number.value for row in below}
+    (bound,) = bounds if len(bounds) == 1 and len(below) > 1 else (None,)
+    told = bound is not None and bound > 0 and 1 / bound == 10 ** round(-math.log10(bound))
+    for row in rows:
+        small = row.value is not None and bound is not None and 0 <= row.value < bound
+        if told and small and row in below and row.verdict is Verdict.UNEXPLAINED:
+            reason = f"{row.value:.3g} is below {row.cell.number.text.lstrip('< ')}, a bound that R was given"
+            row = replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention="a bound of its own", reason=reason)
+        yield row
+
+
 # ---- closed forms ---------------------------------------------------------------------------------------------------
 
 
@@ -149,8 +177,11 @@ def _explained(rows: Sequence[Row], answer: Answer) -> Iterator[Row]:
             continue
         form, cells = found
         value = cells[row.cell.label]
-        reason = f"{form.text} = {value:.10g} ({form.used_by}); this fit has {row.value:.10g}"
-        yield replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention=form.name, value=value, reason=reason)
+        reason = f"{form.text} ({form.used_by})"
+        yield replace(
+            row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention=form.name, value=value, reason=reason,
+            called=row.value,
+        )  # fmt: skip
 
 
 def _form(quantity: str, rows: Sequence[Row], answer: Answer) -> tuple[ClosedForm, dict[tuple[str, ...], float]] | None:

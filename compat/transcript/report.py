@@ -66,22 +66,35 @@ def _notes(report: Report) -> dict[int, list[str]]:
         out[step.step.last] += [f"note: {note}" for note in step.notes]
         for number, count in Counter(token.line for token in step.unread).items():
             out[number].append(f"{count} number{'s' * (count > 1)} not read")
+    shared: dict[tuple[int, str], list[Row]] = defaultdict(list)
     for row in report.rows:
         if row.verdict is not Verdict.MATCH:
-            note = f"{row.cell.name}: {_text(row)}"
-            if row.verdict in _ABSENT or row.reason.startswith(row.convention + ":"):
-                note = f"{row.verdict}: {row.reason}"
-            if note not in out[row.cell.token.line]:
-                out[row.cell.token.line].append(note)
+            shared[row.cell.token.line, _why(row)].append(row)
+    for (line, why), rows in shared.items():
+        out[line].append(f"{_which(rows)}: {why}{_as_called(rows)}")
     for remark in report.remarks:
         out[remark.line].append(remark.text)
     return out
 
 
-def _text(row: Row) -> str:
+def _why(row: Row) -> str:
     if row.verdict is Verdict.MATCH_UNDER_CONVENTION:
         return f"{row.convention}: {row.reason}"
     return f"{row.verdict}: {row.reason}"
+
+
+def _which(rows: Sequence[Row]) -> str:
+    """The cells, by name where they are few."""
+    return rows[0].cell.name if len(rows) == 1 else f"{len(rows)} numbers"
+
+
+def _as_called(rows: Sequence[Row]) -> str:
+    """What is here and what the command would give, where something else explains the numbers."""
+    pairs = [(row.value, row.called) for row in rows if row.value is not None and row.called is not None]
+    if not pairs:
+        return ""
+    here, there = (", ".join(f"{x:.8g}" for x in values) for values in zip(*pairs, strict=True))
+    return f"; so {here}, as called {there}"
 
 
 def totals(report: Report) -> Iterator[str]:
@@ -189,6 +202,7 @@ def _number(row: Row) -> dict[str, Any]:
         "label": list(row.cell.label),
         "verdict": str(row.verdict),
         "value": _finite(row.value),
+        "as_called": _finite(row.called),
         "against": row.source,
         "convention": row.convention,
         "reason": row.reason,

@@ -1,8 +1,8 @@
 """Where R's optimiser stopped: one theta for all printed numbers of an lmer fit that the optimum itself does not give.
 
 lme4 stops a little above the minimum, so the last digits it prints are those of a theta nearby. That theta is sought
-from the printed numbers (a linear programme on their sensitivities), and believed where it accounts for more numbers
-than it has parameters; a single changed digit never does.
+from the printed numbers (a linear programme on their sensitivities), and believed where it accounts for several of
+them: a single changed digit it never excuses.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from compat.transcript.values import Model
 
 Floats = NDArray[np.float64]
 HIGHEST = 1e-6  # above the least deviance: lme4 1.1-31 was seen to stop up to 3e-7 above it
+SEVERAL = 2  # numbers that the optimum does not give and this theta does
+MOST_TRIES = 40
 STEP = 1e-4  # of theta, for differences
 INSIDE = 0.499  # of a unit: how near its edge a number may lie within the interval of its text
 
@@ -81,7 +83,7 @@ def _of_model(model: Model, printed: Sequence[Printed], fits: Fits) -> list[tupl
         return rows
     pairs = [(row, other) for a, b in zip(rows, again, strict=True) for row, other in zip(a, b, strict=True)]
     explained = sum(row.verdict is Verdict.UNEXPLAINED and other.fine for row, other in pairs)
-    believed = explained > len(stop.theta)
+    believed = explained >= SEVERAL
     return [
         tuple(_explained(row, other, stop, believed) for row, other in zip(a, b, strict=True))
         for a, b in zip(rows, again, strict=True)
@@ -94,8 +96,9 @@ def _explained(row: Row, there: Row, stop: Stop, believed: bool) -> Row:
     theta = ", ".join(f"{x:.8g}" for x in stop.theta)
     if believed:
         where = f"R stopped {stop.height:.1e} above the minimum, at theta = ({theta})"
-        reason = f"{where}: {there.value:.10g} there, {row.value:.10g} at the minimum"
-        return replace(row, verdict=Verdict.REFERENCE_NOT_CONVERGED, value=there.value, reason=reason)
+        return replace(
+            row, verdict=Verdict.REFERENCE_NOT_CONVERGED, value=there.value, reason=where, called=row.value
+        )
     would = f"a stop of R's optimiser {stop.height:.1e} above the minimum would, but too few numbers speak for it"
     return replace(row, reason=f"{row.reason}; {would}")
 
@@ -175,26 +178,46 @@ def _reach(fitted: Fitted, theta: Floats) -> Floats:
 
 
 def _shift(A: Floats, r: Floats, reach: Floats) -> Floats | None:
-    """d with |r - A d| <= 1/2 for as many rows as an L1 fit leaves, then as deep inside these intervals as can be."""
-    n, k = A.shape
+    """d with |r - A d| <= 1/2 for as many rows as can be found, and as deep inside these intervals as can be.
+
+    An L1 fit over all rows, and one without each row that the optimum itself does not give, since one wrong number may
+    pull hard. Every row counts the same in a fit, however many digits it has: its slack is measured by how far d can
+    move it.
+    """
     scale = A * reach
-    box = [(-1.0, 1.0)] * k
-    first = linprog(
-        np.concatenate([np.zeros(k), np.ones(n)]),
-        A_ub=np.block([[scale, -np.eye(n)], [-scale, -np.eye(n)]]),
-        b_ub=np.concatenate([r + INSIDE, INSIDE - r]),
-        bounds=box + [(0.0, None)] * n,
-    )
-    if not first.success:
+    leverage = np.abs(scale).sum(axis=1)
+    near = np.abs(r) <= leverage + 0.5  # what no theta within reach can give says nothing of theta
+    scale, r, leverage = scale[near], r[near], leverage[near]
+    every = np.arange(len(r))
+    tries = [every, *(np.delete(every, i) for i in np.flatnonzero(np.abs(r) > 0.5)[:MOST_TRIES])]
+    found = [d for rows in tries if (d := _l1(scale[rows], r[rows], leverage[rows])) is not None]
+    if not found:
         return None
-    start: Floats = np.asarray(first.x)
-    met = start[k:] < 1e-9
-    inside = np.ones((int(met.sum()), 1))
-    second = linprog(
-        np.append(np.zeros(k), -1.0),
-        A_ub=np.block([[scale[met], inside], [-scale[met], inside]]),
-        b_ub=np.concatenate([r[met] + 0.5, 0.5 - r[met]]),
-        bounds=[*box, (0.0, 0.5)],
+    best = max(found, key=lambda d: int((np.abs(r - scale @ d) <= 0.5).sum()))
+    met = np.abs(r - scale @ best) <= 0.5
+    return np.asarray(_deepest(scale[met], r[met], best) * reach, dtype=np.float64)
+
+
+def _l1(A: Floats, r: Floats, leverage: Floats) -> Floats | None:
+    """d in the box of one that leaves least of |r - A d| beyond 1/2."""
+    n, k = A.shape
+    found = linprog(
+        np.concatenate([np.zeros(k), 1 / np.maximum(leverage, 1.0)]),
+        A_ub=np.block([[A, -np.eye(n)], [-A, -np.eye(n)]]),
+        b_ub=np.concatenate([r + INSIDE, INSIDE - r]),
+        bounds=[(-1.0, 1.0)] * k + [(0.0, None)] * n,
     )
-    found = np.asarray(second.x) if second.success else start
-    return np.asarray(found[:k] * reach, dtype=np.float64)
+    return np.asarray(found.x[:k], dtype=np.float64) if found.success and found.x is not None else None
+
+
+def _deepest(A: Floats, r: Floats, otherwise: Floats) -> Floats:
+    """d with |r - A d| as far below 1/2 as can be for all rows."""
+    k = A.shape[1]
+    inside = np.ones((len(r), 1))
+    found = linprog(
+        np.append(np.zeros(k), -1.0),
+        A_ub=np.block([[A, inside], [-A, inside]]),
+        b_ub=np.concatenate([r + 0.5, 0.5 - r]),
+        bounds=[*([(-1.0, 1.0)] * k), (0.0, 0.5)],
+    )
+    return np.asarray(found.x[:k], dtype=np.float64) if found.success and found.x is not None else otherwise
