@@ -97,7 +97,7 @@ def find_panel(data: Path | None) -> Panel | str:
         root = fixtures_root()
         return Panel(load_data(PANEL), locate(data_spec(PANEL, root), root))
     except DataUnavailable as absent:
-        return absent.reason
+        return f"{absent.reason}; or name the file: rcompat lecture --data HIVDeaths.csv"
 
 
 def printed_numbers(chapters: Iterable[Chapter]) -> pd.DataFrame:

@@ -212,7 +212,7 @@ def test_page_says_what_the_lecture_comes_to(shown: str, whole: run.Made) -> Non
 
 def test_page_without_the_panel_says_why(partial: run.Made) -> None:
     page = parsed(partial)
-    assert partial.missing == "the panel <is> not here"
+    assert partial.missing.startswith("the panel <is> not here; or name the file")
     assert page.text.count("the panel <is> not here") == 1 + 7
     assert partial.verdicts == {Verdict.MATCH: 80}
     assert page.marks == {"MATCH": 80}
