@@ -5,6 +5,7 @@ Heavy imports are inside the commands, so that help and mistakes are answered at
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from compat.cases import Case
     from compat.check import Result
     from compat.implementations import Implementation
+
+# The matrices of cases are small: more threads of a BLAS only wait for each other. Read when numpy is first imported.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
 app = typer.Typer(
     name="rcompat",

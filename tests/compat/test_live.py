@@ -15,7 +15,6 @@ from compat.cli import app
 from compat.compare import ABSENT, Verdict
 from compat.expected import DEFAULT_STACK, load_expected
 from compat.implementations import NotAvailable
-from compat.quantities import MIXED
 from tests.compat.trees import alter_digit, small_tree
 
 pytestmark = pytest.mark.live
@@ -50,7 +49,8 @@ def test_nothing_is_unexplained_against_r_asked_now(live: list[Result], name: st
 
 
 def test_r_repeats_most_numbers_to_the_last_bit_whatever_its_blas(live: list[Result]) -> None:
-    of_r = [result for result in live if result.implementation == "r" and result.case.estimator not in MIXED]
+    # lme4's search stops where its last bits send it; how far apart two ends may be is for the verdicts
+    of_r = [one for one in live if one.implementation == "r" and not one.case.estimator.startswith("lmer")]
     rows = [row for result in of_r for row in result.rows if row.verdict not in ABSENT]
     assert len(rows) > 20000
     assert min(row.digits for row in rows if row.digits is not None) > 5
