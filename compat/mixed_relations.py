@@ -197,6 +197,53 @@ def balanced_is_analysis_of_variance(fit: Ask, d: Drawn) -> Rows:
     yield from wanted(one, {"coef": {("(Intercept)",): float(y.mean())}})
 
 
+def no_variance_between_is_least_squares(fit: Ask, d: Drawn) -> Rows:
+    """Groups that do not differ have a variance of zero, and the coefficients and residual variance of lm."""
+    p = d.problem
+    within = {name: p.frame[name] - p.frame.groupby("g")[name].transform("mean") for name in ("y", "x1")}
+    p = p.with_columns(**within)
+    one, linear = fit(mixed(p, d)), fit(p.case("lm", "y ~ 1 + x1"))
+    n, df = linear.number("nobs"), linear.number("df_residual")
+    factor = 1.0 if d.type == "REML" else np.sqrt(df / n)
+    for name, by in (("coef", 1.0), ("sigma", factor), ("std_error", factor), ("fitted", 1.0), ("residuals", 1.0)):
+        yield from same(one, name, linear.known(name).times(by))
+    yield from wanted(one, {"sd": {("g.(Intercept)",): 0.0}, "is_singular": {(): 1.0}})
+    if d.type == "ML":
+        yield from same(one, "loglik", linear.known("loglik"))
+
+
+def criteria_are_apart_by_a_determinant(fit: Ask, d: Drawn) -> Rows:
+    """At one theta the REML criterion is the deviance and log|X'V^-1X|, with n - p in the place of n."""
+    p = grouped(d.problem)
+    thetas = [0.0, 0.5, 2.0]
+    REML, ML = (fit(p.case("lmer", INTERCEPT, REML=kind, theta_at=[[t] for t in thetas])) for kind in (True, False))
+    Z = np.equal.outer(p.frame["g"].to_numpy(), np.unique(p.frame["g"])).astype(np.float64)
+    X, y, apart = p.X.to_numpy(), p.frame["y"].to_numpy(), []
+    n, k = X.shape
+    for theta in thetas:
+        V = np.eye(n) + theta**2 * Z @ Z.T
+        XVX, XVy = X.T @ np.linalg.solve(V, X), X.T @ np.linalg.solve(V, y)
+        e = y - X @ np.linalg.solve(XVX, XVy)
+        rss = float(e @ np.linalg.solve(V, e))
+        rows = [df * (1 + np.log(2 * np.pi * rss / df)) for df in (n - k, n)]
+        apart.append(float(np.linalg.slogdet(XVX)[1]) + rows[0] - rows[1])
+    yield from same(REML, "objective_at", ML.known("objective_at").plus(np.array(apart)))
+
+
+def predictions_are_the_sum_of_their_parts(fit: Ask, d: Drawn) -> Rows:
+    """A prediction is the fixed part's, and the random effects of its group times its columns."""
+    p = grouped(d.problem)
+    rows = p.frame.iloc[:5].assign(x1=lambda frame: 2 * frame["x1"] + 1)
+    case = p.case("lmer", SLOPE, REML=d.type == "REML", newdata=rows[["x1", "g"]].to_dict("list"))
+    one = fit(case)
+    b = one.known("ranef").cells.as_dict()
+    random = [b[(f"g/{g}/(Intercept)",)] + x * b[(f"g/{g}/x1",)] for g, x in zip(rows["g"], rows["x1"], strict=True)]
+    yield from same(one, "predicted", one.known("predicted_fixed").plus(np.array(random)))
+    X, coef = np.column_stack([np.ones(len(rows)), rows["x1"]]), one.known("coef").cells.values
+    labels = one.known("predicted_fixed").cells.labels
+    yield from wanted(one, {"predicted_fixed": dict(zip(labels, X @ coef, strict=True))})
+
+
 def wanted(one: Fit, values: Mapping[str, Mapping[Label, float]]) -> Rows:
     """Quantities of a fit against numbers known from elsewhere, held to what the fit's own are."""
     for name, cells in values.items():

@@ -482,8 +482,12 @@ def _of_mixed_models() -> Iterator[Relation]:
         ("fixed-effects-are-gls", mixed.fixed_effects_are_generalised_least_squares),
         ("fitted-are-their-parts", mixed.fitted_are_the_sum_of_their_parts),
         ("uncorrelated-is-diagonal", mixed.uncorrelated_is_correlated_at_zero),
+        ("criteria-are-apart", mixed.criteria_are_apart_by_a_determinant),
+        ("predictions-are-their-parts", mixed.predictions_are_the_sum_of_their_parts),
     ):
         yield _relation(name, "lmer", holds, mixed.DATA, **kind)
+    zero = mixed.no_variance_between_is_least_squares
+    yield _relation("no-variance-is-lm", "lmer lm", zero, mixed.DATA, **kind)
     yield _relation("balanced-is-anova", "lmer", mixed.balanced_is_analysis_of_variance, mixed.DATA, a=draw.nonzero)
     yield _relation("anova-fits-by-ml", "lmer_anova", mixed.anova_fits_by_maximum_likelihood, mixed.DATA)
     yield _relation("anova-is-of-its-fits", "lmer lmer_anova", mixed.anova_is_of_its_fits, mixed.DATA)

@@ -146,6 +146,7 @@ BROKEN_BY: dict[str, Implementation] = dict.fromkeys(RELATIONS, Spoiled("unstead
     "modes-add-to-nothing": Spoiled("out of line", out_of_line),
     "fixed-effects-are-gls": Spoiled("out of line", out_of_line),
     "fitted-are-their-parts": Spoiled("out of line", out_of_line),
+    "predictions-are-their-parts": Spoiled("out of line", out_of_line),
     "hc-are-ordered": OtherType(),
     "cr-are-ordered": OtherType(),
     "adjustments-lengthen": OtherType(),
