@@ -30,7 +30,7 @@ NEGATIVE = 1e-5  # likewise: less than what differences of the gradient can tell
 ESCAPES = 5  # from saddles
 ROUNDING = 1e-14  # of the objective, relative
 TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
-DONE = 1e-25  # a step that promised no more than this of the objective was the last
+DONE = 1e-22  # a step that promised no larger decrease was the last
 SMALL = 0.03  # a diagonal below this may be a zero that the search has not reached
 STARTS, LITTLE = (1.0, 0.2, 4.0), 0.05  # sizes of the factors; all but the first are tried where that ends singular
 LEVEL = 1e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
@@ -348,7 +348,7 @@ def _polish(search: Search, place: Place, free: Free) -> tuple[Place, Array]:
         if promise > noise and ahead.objective > place.objective:
             radius, before = float(np.linalg.norm(step)) / 4, np.inf
             continue
-        last = promise <= DONE * abs(place.objective) or _steepest(ahead, free) >= _steepest(place, free) / 2
+        last = promise <= DONE or _steepest(ahead, free) >= _steepest(place, free) / 2
         if promise <= noise and last:
             return min(place, ahead, key=lambda end: _steepest(end, free)), H
         place, before = ahead, promise

@@ -68,4 +68,5 @@ SUITE = Suite(
     columns=columns,
     python=python(Model("service", bars="(1 | s) + (1 | d) + (1 | dept:service)")),
     memory_limit=1.5e9 / (8 * ROWS * DESIGN),
+    timeout=300.0,
 )

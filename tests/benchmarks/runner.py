@@ -27,7 +27,7 @@ ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA", "RAYON", "VECLIB_MAXIMUM")
 } | {"POLARS_MAX_THREADS": "1", "LC_ALL": "C.UTF-8"}
 WARM_UP_ROWS = 1_000
-MEMORY_FROM = 100_000  # rows; with fewer the interpreter's own memory is all there is to see
+MEMORY_FROM = 50_000  # rows; with fewer the interpreter's own memory is all there is to see
 OPENBLAS_PLACES = (
     "usr/lib/*/openblas-pthread/libopenblas.so.0",
     "usr/lib/*/openblas-*/libopenblas.so.0",
@@ -151,7 +151,7 @@ class Session:
 
     def warmed(self, contender: Contender) -> Worker:
         """A process that has done each task once on a few rows, and has the data loaded."""
-        child = worker(self.result.suite, contender, self.options.timeout)
+        child = worker(self.result.suite, contender, min(self.options.timeout, self.result.suite.timeout))
         if isinstance(child, str):
             raise Asked("missing", child)
         self.stack.callback(child.close)

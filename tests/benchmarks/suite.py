@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -71,6 +72,7 @@ class Suite:
     columns: Callable[[int], Mapping[str, np.ndarray | pd.Categorical]]
     python: Mapping[str, Callable[[], PythonContender]]
     memory_limit: float = 3.0  # times the design matrix
+    timeout: float = inf  # seconds that one answer may take
 
 
 def write_data(columns: Mapping[str, np.ndarray | pd.Categorical], directory: Path) -> None:
