@@ -15,7 +15,8 @@ from refimpl import NotConverged, lmer
 from refimpl.least_squares import ols
 from refimpl.linalg import Array
 from refimpl.mixed.blocks import Term, build
-from refimpl.mixed.fit import Optimum, canonical, optimise, principal
+from refimpl.mixed.fit import Optimum, canonical, optimise
+from refimpl.mixed.newton import Frame, principal
 from refimpl.mixed.profile import evaluate, triangles, vector
 from refimpl.mixed.results import scaled_factors
 from tests.refimpl.exact_mixed import exact_profile
@@ -344,7 +345,7 @@ def test_many_levels_with_three_columns() -> None:
 @settings(QUIET, max_examples=100)
 def test_canonical_factors_have_the_same_sigma(model: Drawn) -> None:
     for factor in model.factors:
-        frame, x = principal([factor])
+        frame, x = principal(Frame((np.eye(len(factor)),)), vector([factor]))
         for other, rank in ((factor, len(factor)), (factor[::-1], len(factor)), (factor[:, ::-1], len(factor))):
             L = canonical(other, rank)
             np.testing.assert_allclose(L @ L.T, other @ other.T, rtol=1e-12, atol=1e-12 * np.abs(other).max() ** 2)
