@@ -298,10 +298,14 @@ class SmallSample:
 
 
 def linearmodels_factor(
-    c: Counts, debiased: bool = True, group_debias: bool = False, count_effects: bool = False
+    c: Counts, debiased: bool = True, group_debias: bool = False, count_effects: bool | None = None
 ) -> float:
-    """linearmodels' PanelOLS: N/(N-k-effects) if debiased, G/(G-1) (N-1)/N if group_debias."""
-    rows = c.N / (c.N - c.k - (c.effects if count_effects else 0)) if debiased else 1.0
+    """linearmodels' PanelOLS: N/(N-k-effects) if debiased, else N/(N-effects); G/(G-1) (N-1)/N if group_debias.
+
+    Effects are 0 unless they are counted; None counts them where they are not nested in the clusters (its auto_df).
+    """
+    effects = c.effects if (c.effects != c.nested if count_effects is None else count_effects) else 0
+    rows = c.N / (c.N - effects - (c.k if debiased else 0))
     return rows * (c.G / (c.G - 1) * (c.N - 1) / c.N if group_debias else 1.0)
 
 

@@ -238,7 +238,9 @@ def test_effects_that_clusters_do_not_nest_are_counted() -> None:
     assert fixest_factor(years) == pytest.approx(10 / 9 * 199 / (200 - 2 - 20))
     assert fixest_factor(both, k_fixef="full") == pytest.approx(10 / 9 * 199 / (200 - 2 - 29))
     assert fixest_factor(both, k_adj=False, G_adj=False) == 1
-    assert linearmodels_factor(both, debiased=False) == 1
+    assert linearmodels_factor(both) == pytest.approx(200 / (200 - 31))
+    assert linearmodels_factor(both, debiased=False) == pytest.approx(200 / (200 - 29))
+    assert linearmodels_factor(both, debiased=False, count_effects=False) == 1
     assert linearmodels_factor(both, group_debias=True, count_effects=True) == pytest.approx(10 / 9 * 199 / (200 - 31))
 
 
