@@ -99,7 +99,7 @@ class Parts:
     def meat(self, cluster: str, inner: Inner) -> Array:
         """The sum over clusters of X_g' E_g X_g: E_g is u u', its diagonal, or its mean diagonal."""
         if inner == "cluster":
-            S = self.groups(cluster).sums(self.scores)
+            S = self.groups(cluster).sums(self.X, self.u)
             return np.asarray(S.T @ S)
         if inner == "white":
             return np.asarray(self.scores.T @ self.scores)
@@ -110,7 +110,7 @@ class Parts:
     def lagged(self, lag: int, inner: Inner) -> Array:
         """The same between each time and the time `lag` places before it among the panel's times."""
         if inner == "cluster":
-            S = self.times.sums(self.scores)
+            S = self.times.sums(self.X, self.u)
             return np.asarray(S[lag:].T @ S[: len(S) - lag])
         now, before = self.pairs(lag)
         if inner == "white":
@@ -145,17 +145,12 @@ def parts_of(fit: PanelFit, type: str) -> Parts:
         raise DataError("bad-option", "a robust covariance is for within, random, pooling and fd models")
     if fit.levels.weights is not None:
         raise DataError("bad-option", "a robust covariance is not for a weighted panel model")
-    panel, X = fit.levels.panel, fit.transformed_columns
-    if fit.is_gls:
-        bread = np.asarray(np.linalg.inv(X.T @ X))
-        h = np.einsum("ij,ij->i", X @ bread, X)
-    else:
-        bread, h = fit.solution.xtx_inverse, fit.solution.hatvalues
-        panel = panel.take(fit.transformer.later) if fit.model == "fd" else panel
-    u = fit.residual_values
+    panel, X, u = fit.levels.panel, fit.transformed_columns, fit.residual_values
+    bread = np.asarray(np.linalg.inv(X.T @ X)) if fit.is_gls else fit.solution.xtx_inverse
     if type in CORRECTIONS:
+        h = np.einsum("ij,ij->i", X @ bread, X) if fit.is_gls else fit.solution.hatvalues
         u = u * CORRECTIONS[type](h, X.shape[1])
-    return Parts(X, u, bread, panel)
+    return Parts(X, u, bread, panel.take(fit.transformer.later) if fit.model == "fd" else panel)
 
 
 def bartlett(lag: int, maxlag: int) -> float:
@@ -191,9 +186,8 @@ def plm_vcov_hc(
     _check("method", method, tuple(INNER))
     _check("cluster", cluster, ("group", "time"))
     parts, inner = parts_of(fit, type), INNER[method]
-    return _named(
-        fit, parts.sandwich(parts.factor(type, inner, cluster) * parts.meat(cluster, inner)), cluster, "vcovHC"
-    )
+    meat = parts.factor(type, inner, cluster) * parts.meat(cluster, inner)
+    return _named(fit, parts.sandwich(meat), cluster, "vcovHC")
 
 
 def plm_vcov_scc(

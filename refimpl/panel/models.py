@@ -25,7 +25,7 @@ from refimpl.least_squares import LeastSquares, ols
 from refimpl.linalg import Array
 from refimpl.linear import WEIGHTS, Data, column
 from refimpl.panel.index import IndexLike, PanelDimensions, PanelIndex, dimensions, panel_index, with_factors
-from refimpl.panel.transforms import Effect, Transformer, crossed
+from refimpl.panel.transforms import Effect, Transformer, columns, crossed
 from refimpl.panel.variance_components import (
     RandomMethod,
     RandomModel,
@@ -526,23 +526,30 @@ def _solve(
         assert components is not None
         if transformer.effect == "twoways" and not levels.panel.balanced:
             return _solve_gls(levels, transformer, components)
-    columns, y = _transformed(model, levels, transformer, components)
-    changing = np.std(columns, axis=0, ddof=1) >= NO_CHANGE if model == "fd" and len(y) > 1 else varies(columns)
-    kept = (is_slope & changing) | (~is_slope & (model != "within"))
+    taken = is_slope if model == "within" else np.ones_like(is_slope)
+    transformed, y = _transformed(model, columns(levels.X, taken), levels, transformer, components)
+    changing = spread(transformed) >= NO_CHANGE if model == "fd" and len(y) > 1 else varies(transformed)
+    kept = taken.copy()
+    kept[taken] = changing | ~is_slope[taken]
     if not kept.any():
         raise DataError("empty-model", "empty model: no regressor varies")
-    X = columns if kept.all() else np.asfortranarray(columns[:, kept])
+    X = columns(transformed, kept[taken])
     if levels.weights is not None:
         root = np.sqrt(levels.weights)
         X, y = X * root[:, None], y * root
     return kept, ols(X, y)
 
 
+def spread(A: Array) -> Array:
+    """The standard deviation of each column."""
+    return np.array([np.std(column, ddof=1) for column in A.T])
+
+
 def _transformed(
-    model: Model, levels: PanelData, transformer: Transformer, components: VarianceComponents | None
+    model: Model, X: Array, levels: PanelData, transformer: Transformer, components: VarianceComponents | None
 ) -> tuple[Array, Array]:
-    """The columns of X (the intercept as it is, but for random effects) and y as the model takes them."""
-    X, y = levels.X, levels.y[:, None]
+    """The columns X of the levels (the intercept as it is, but for random effects) and y as the model takes them."""
+    y = levels.y[:, None]
     if model == "pooling":
         return X, levels.y
     if model == "between":
@@ -552,7 +559,7 @@ def _transformed(
         D[:, ~levels.is_slope] = 1.0
         if not len(D):
             raise DataError("no-rows", "0 (non-NA) cases: no individual has two rows")
-        return np.asfortranarray(D), transformer.differences(y)[:, 0]
+        return D, transformer.differences(y)[:, 0]
     if model == "within":
         return transformer.within(X), transformer.within(y)[:, 0]
     assert components is not None
@@ -573,9 +580,8 @@ def _solve_gls(
     ratios = (float(s2["id"] / s2["idios"]), float(s2["time"] / s2["idios"]))
     solver = crossed(levels.panel, ratios)
     A = np.column_stack([levels.X, levels.y])
-    u, v = solver.effects(A)
-    tail = [effects / np.sqrt(r) for effects, r in ((u, ratios[0]), (v, ratios[1])) if r > 0]
-    rows = np.asfortranarray(np.vstack([A - solver.fitted(u, v), *tail]))
+    tail = [effects / np.sqrt(r) for effects, r in zip(solver.effects(A), ratios, strict=True) if r > 0]
+    rows = np.asfortranarray(np.vstack([solver.deviations(A), *tail]))
     kept = varies(levels.X) | ~levels.is_slope
     return kept, ols(rows[:, :-1][:, kept], rows[:, -1])
 

@@ -42,11 +42,11 @@ class Groups:
             return np.asarray(np.add.reduceat(x, self.starts))
         return np.asarray(np.bincount(self.codes, x, minlength=self.size), dtype=np.float64)
 
-    def sums(self, A: Array) -> Array:
-        """The sums of the columns of A (n, k) over each group, (size, k)."""
+    def sums(self, A: Array, times: Array | None = None) -> Array:
+        """The sums of the columns of A (n, k), each times `times` (n,), over each group, (size, k)."""
         out: Array = np.empty((self.size, A.shape[1]), order="F")
         for j in range(A.shape[1]):
-            out[:, j] = self.sums_of(A[:, j])
+            out[:, j] = self.sums_of(A[:, j] if times is None else A[:, j] * times)
         return out
 
     def means(self, A: Array) -> Array:
@@ -57,12 +57,12 @@ class Groups:
         """A number for each group (size,), at each of its rows (n,)."""
         return np.repeat(a, self.counts.astype(np.intp)) if self.contiguous else a[self.codes]
 
-    def project(self, A: Array) -> Array:
-        """P A: each row's group mean, (n, k)."""
-        out: Array = np.empty(A.shape, order="F")
-        for j, column in enumerate(self.means(A).T):
-            out[:, j] = self.spread(column)
-        return out
+
+def columns(A: Array, wanted: NDArray[np.bool_]) -> Array:
+    """These columns of A, without a copy where they are all, or all but the first."""
+    if wanted[1:].all():
+        return A if wanted.all() else A[:, 1:]
+    return np.asarray(A[:, wanted], order="F")
 
 
 def deviations(groups: Groups, A: Array) -> Array:
@@ -105,11 +105,16 @@ class Crossed:
         return (v, u) if self.swapped else (u, v)
 
     def fitted(self, u: Array, v: Array) -> Array:
-        """Z_1 u + Z_2 v, (n, k), of effects of individuals and of times."""
+        """Z_1 u + Z_2 v, (n,), of effects of individuals (n_ids,) and of times (T,)."""
         first, second = (v, u) if self.swapped else (u, v)
-        out: Array = np.empty((len(self.big.codes), u.shape[1]), order="F")
-        for j in range(u.shape[1]):
-            out[:, j] = self.big.spread(first[:, j]) + self.small.spread(second[:, j])
+        return self.big.spread(first) + self.small.spread(second)
+
+    def deviations(self, A: Array) -> Array:
+        """A less the effects for each of its columns, (n, k)."""
+        u, v = self.effects(A)
+        out: Array = np.empty(A.shape, order="F")
+        for j in range(A.shape[1]):
+            out[:, j] = A[:, j] - self.fitted(u[:, j], v[:, j])
         return out
 
 
@@ -119,7 +124,7 @@ def crossed(panel: PanelIndex, ratios: tuple[float, float] = (np.inf, np.inf)) -
     one, two = (panel.time, panel.id) if swapped else (panel.id, panel.time)
     first, second = ratios[::-1] if swapped else ratios
     big, small = Groups(one), Groups(two)
-    table = sparse.coo_array((np.ones(panel.N), (big.codes, small.codes)), shape=(big.size, small.size)).tocsr()
+    table = cell_counts(big, small)
     scale = first / (1.0 + first * big.counts) if np.isfinite(first) else 1.0 / big.counts
     free = np.arange(small.size if second > 0 else 0)
     if np.isinf(first) and np.isinf(second):
@@ -128,6 +133,12 @@ def crossed(panel: PanelIndex, ratios: tuple[float, float] = (np.inf, np.inf)) -
     S -= (table.T @ (sparse.diags_array(scale) @ table)).toarray()
     factor = linalg.cho_factor(S[np.ix_(free, free)]) if len(free) else (np.empty((0, 0)), False)
     return Crossed(big, small, table, scale, free, factor, swapped)
+
+
+def cell_counts(rows: Groups, across: Groups) -> sparse.csr_array:
+    """How many rows two groupings share, (size, size)."""
+    ones = np.ones(len(rows.codes))
+    return sparse.coo_array((ones, (rows.codes, across.codes)), shape=(rows.size, across.size)).tocsr()
 
 
 def first_of_each_part(table: sparse.csr_array) -> Codes:
@@ -170,11 +181,12 @@ class Transformer:
         if self.effect != "twoways":
             return deviations(self.groups, A)
         if self.panel.balanced:
-            x = deviations(self.times, deviations(self.ids, A))
-            return deviations(self.ids, x)
-        x = A - self.crossed.fitted(*self.crossed.effects(A))
-        x -= self.crossed.fitted(*self.crossed.effects(x))  # once more for the last digits
-        return x
+            return deviations(self.ids, deviations(self.times, deviations(self.ids, A)))
+        once = self.crossed.deviations(A)
+        u, v = self.crossed.effects(once)  # once more for the last digits
+        for j in range(A.shape[1]):
+            once[:, j] -= self.crossed.fitted(u[:, j], v[:, j])
+        return once
 
     def between(self, A: Array) -> Array:
         """The group means, a row a group, (groups, k)."""
@@ -182,7 +194,11 @@ class Transformer:
 
     def differences(self, A: Array) -> Array:
         """Each row less the row before it of the same individual, gaps or not, (n - individuals, k)."""
-        return (A[1:] - A[:-1])[self.later[1:]]
+        later = self.later[1:]
+        out: Array = np.empty((int(later.sum()), A.shape[1]), order="F")
+        for j in range(A.shape[1]):
+            out[:, j] = np.diff(A[:, j])[later]
+        return out
 
     @cached_property
     def later(self) -> NDArray[np.bool_]:
@@ -198,3 +214,8 @@ class Transformer:
             for j in range(A.shape[1]):
                 out[:, j] -= groups.spread(means[:, j])
         return out + theta["total"] * A.mean(axis=0) if self.effect == "twoways" else out
+
+    @cached_property
+    def table(self) -> sparse.csr_array:
+        """Rows in each cell of individual and time, (n_ids, T)."""
+        return cell_counts(self.ids, self.times)

@@ -23,7 +23,7 @@ from refimpl.errors import DataError, RankDeficient
 from refimpl.least_squares import LeastSquares, ols
 from refimpl.linalg import Array
 from refimpl.panel.index import PanelIndex
-from refimpl.panel.transforms import Effect, Groups, Transformer
+from refimpl.panel.transforms import Effect, Groups, Transformer, columns
 
 RandomMethod = Literal["swar", "amemiya", "walhus", "nerlove"]
 RandomModel = Literal["within", "pooling", "Between", "between"]
@@ -169,7 +169,7 @@ class Forms:
     @cached_property
     def slopes(self) -> Array:
         """X without its constant columns."""
-        return self.X[:, varies(self.X)]
+        return columns(self.X, varies(self.X))
 
     @cached_property
     def within_slopes(self) -> tuple[Array, Array]:
@@ -178,7 +178,7 @@ class Forms:
         kept = varies(x)
         if not kept.any():
             raise DataError("empty-model", "empty model: no regressor varies within")
-        return self.slopes[:, kept], np.asarray(x[:, kept], order="F")
+        return columns(self.slopes, kept), columns(x, kept)
 
     @cached_property
     def within_fit(self) -> LeastSquares:
@@ -282,26 +282,39 @@ class Forms:
             x, wx = self.within_slopes
             if x.shape[1] < self.slopes.shape[1]:
                 raise DataError("not-estimable", "model not estimable due to variable(s) lacking within variation")
-            return self._traces(groups, groups.project(x) - x.mean(axis=0), x, wx, self.within_fit, 1.0)
-        px = groups.project(self.X)
+            return self._traces(groups, groups.means(x) - x.mean(axis=0), x, wx, self.within_fit, 1.0)
+        means = groups.means(self.X)
         if model == "pooling":
-            return self._traces(groups, px, self.X, self.X, self.pooling_fit, 0.0)
-        return self._traces(groups, px, self.X, px, self.between_fit(groups), 0.0)
+            return self._traces(groups, means, self.X, self.X, self.pooling_fit, 0.0)
+        return self._traces(groups, means, self.X, None, self.between_fit(groups), 0.0)
 
-    def _traces(self, groups: Groups, ax: Array, x: Array, qx: Array, fit: LeastSquares, centred: float) -> Array:
-        """tr M'AM and tr M'AM ZZ' of each effect, from AX, X, QX and the fit whose H = (X'QX)^-1 is.
+    def _traces(
+        self, groups: Groups, means: Array, x: Array, qx: Array | None, fit: LeastSquares, centred: float
+    ) -> Array:
+        """tr M'AM and tr M'AM ZZ' of each effect, from X, QX (None: AX) and the fit whose H = (X'QX)^-1 is.
 
-        M'AM = A - QXHX'A - AXHX'Q + QXH X'AX HX'Q. `centred` is 1 where A = P - J, J the grand mean's projection.
+        M'AM = A - QXHX'A - AXHX'Q + QXH X'AX HX'Q. A is P, or P - J, J the grand mean's projection, where `centred`
+        is 1; the rows of AX are `means`, one a group.
         """
         rows, H = self.transformer.panel.N, full_rank(fit).xtx_inverse
-        HSH = H @ (x.T @ ax) @ H
-        out = [groups.size - centred - 2 * np.trace(H @ (qx.T @ ax)) + np.trace(HSH @ gram(qx))]
+        q_sums = groups.sums(x if qx is None else qx)
+        qx_ax, qx_qx = q_sums.T @ means, groups.sums(x).T @ means if qx is None else gram(qx)
+        HSH = H @ (groups.sums(x).T @ means) @ H
+        out = [groups.size - centred - 2 * np.trace(H @ qx_ax) + np.trace(HSH @ qx_qx)]
         for other in self.parts.values():
-            a, q = other.sums(ax), other.sums(qx)
+            a = self.sums_of_means(other, groups, means)
+            q = a if qx is None else other.sums(qx)
             shared = float(rows) if other is groups else overlap(self.transformer.panel, groups)
             shared -= centred * float(other.counts @ other.counts) / rows
             out.append(shared - 2 * np.trace(H @ (q.T @ a)) + np.trace(HSH @ gram(q)))
         return np.array(out)
+
+    def sums_of_means(self, other: Groups, groups: Groups, means: Array) -> Array:
+        """What Groups.sums would give of rows that are their groups' `means` (size, k)."""
+        if other is groups:
+            return means * groups.counts[:, None]
+        table = self.transformer.table
+        return np.asarray((table if other is self.transformer.ids else table.T) @ means)
 
 
 def _positive(df: int) -> int:

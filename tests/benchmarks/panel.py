@@ -1,4 +1,4 @@
-"""Panel models of 10 regressors: refimpl, plm, linearmodels, pyfixest, on an unbalanced panel of 100 rows an individual.
+"""Panel models of 10 regressors: refimpl, plm, linearmodels and pyfixest, unbalanced, 100 rows an individual.
 
 Each contender fits from a data frame of its own making; linearmodels' has the index that it wants. All must arrive at
 the same coefficients and standard errors.

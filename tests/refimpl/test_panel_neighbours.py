@@ -1,4 +1,4 @@
-"""The small-sample factors of linearmodels and pyfixest against these libraries, where they are installed (tox -e bench)."""
+"""The factors of linearmodels and pyfixest against these libraries, where they are installed (tox -e bench)."""
 
 from __future__ import annotations
 
