@@ -26,6 +26,7 @@ ErrorKind = Literal[
     "unseen-level", "cluster-length", "cluster-missing", "one-cluster", "models-differ", "bad-option",
     "rank-deficient", "missing-index", "empty-model", "not-estimable",
     "formula-syntax", "formula-forbidden", "formula-too-large", "not-converged",
+    "no-random-effects", "one-level-group", "too-many-levels", "too-many-random-effects",
     "r-error", "crash", "timeout", "no-answer", "exception",
 ]  # fmt: skip
 ERROR_KINDS: frozenset[str] = frozenset(ErrorKind.__args__)  # type: ignore[attr-defined]
@@ -158,6 +159,32 @@ class PlmTestOptions(PanelOptions, frozen=True, kw_only=True):
     order: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
+Theta = Annotated[list[float], msgspec.Meta(min_length=1)]
+
+
+class LmerOptions(_Options, frozen=True, kw_only=True):
+    """Options of lmer: `start` a theta, `control` lme4's optimizer, `theta_at` where the objective is asked as well."""
+
+    REML: bool = True
+    weights: str | None = None
+    offset: str | None = None
+    start: Theta | None = None
+    control: Literal["nloptwrap", "bobyqa", "Nelder_Mead", "nlminbwrap"] = "nloptwrap"
+    theta_at: Annotated[list[Theta], msgspec.Meta(min_length=1)] | None = None
+    level: Level = 0.95
+    newdata: dict[str, list[Cell]] | None = None
+    allow_new_levels: bool = False
+
+
+class LmerAnovaOptions(_Options, frozen=True, kw_only=True):
+    """Options of lmer_anova: the further models, by lm where a formula has no bar; `REML` of all, or one a model."""
+
+    formulas: Annotated[list[str], msgspec.Meta(min_length=1)]
+    REML: bool | list[bool] = True
+    refit: bool = True
+    weights: str | None = None
+
+
 class ExpectsError(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The kind of error with which R refuses the case."""
 
@@ -238,9 +265,21 @@ class PlmTestCase(_CaseFile, frozen=True, kw_only=True, tag="plm_test"):
     options: PlmTestOptions
 
 
+class LmerCase(_CaseFile, frozen=True, kw_only=True, tag="lmer"):
+    """A case of lme4's lmer."""
+
+    options: LmerOptions = LmerOptions()
+
+
+class LmerAnovaCase(_CaseFile, frozen=True, kw_only=True, tag="lmer_anova"):
+    """A case of lme4's anova of several fits."""
+
+    options: LmerAnovaOptions
+
+
 CaseFile = (
     LmCase | OlsCase | RobcovCase | VcovHcCase | VcovClusterCase | MlSandwichCase | AnovaCase
-    | PlmCase | PlmVcovCase | PlmTestCase
+    | PlmCase | PlmVcovCase | PlmTestCase | LmerCase | LmerAnovaCase
 )  # fmt: skip
 
 

@@ -282,24 +282,31 @@ def _timed(
 # -- what lies beside the cases --------------------------------------------------------------------------------------
 
 
-class _CertifiedFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A file of `published/nist`: certified values as decimal strings."""
+class CertifiedFile(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """A file of `published/nist`, or of `certified`: values as decimal strings, right up to their last digit.
+
+    What was proved here says of which case, which data and with how many bits.
+    """
 
     source: str
     case: str
     quantities: dict[str, str | dict[str, str]]
+    case_sha256: str = ""
+    data_sha256_doubles: str = ""
+    bits: int = 0
 
 
 @lru_cache(maxsize=16)
-def _certified_files(root: Path) -> dict[str, _CertifiedFile]:
-    paths = sorted((root / "published" / "nist").glob("*.json"))
-    files = [msgspec.json.decode(path.read_bytes(), type=_CertifiedFile) for path in paths]
+def certified_files(root: Path) -> dict[str, CertifiedFile]:
+    """Return the files of certified values by case."""
+    paths = sorted((root / "published" / "nist").glob("*.json")) + sorted((root / "certified").glob("*.json"))
+    files = [msgspec.json.decode(path.read_bytes(), type=CertifiedFile) for path in paths]
     return {file.case: file for file in files}
 
 
 def certified_values(case: Case) -> Certified | None:
     """Return the certified values of a case by quantity, None where there are none."""
-    found = _certified_files(case.root).get(case.id)
+    found = certified_files(case.root).get(case.id)
     return None if found is None else found.quantities
 
 

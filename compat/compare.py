@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from compat.cases import Case
 from compat.cells import Cell, Label, Labelled, NotCells, labelled
 from compat.noise import Scene
-from compat.quantities import QUANTITIES, Kind
-from compat.tolerance import OBJECTIVE, SMALLEST_P, Held, accurate_enough, held
+from compat.quantities import Kind, kind_of
+from compat.tolerance import SMALLEST_P, Held, accurate_enough, held
 
 Floats = NDArray[np.float64]
 
@@ -143,18 +143,17 @@ def compare(
     if isinstance(got, Failure):
         return [_stopped(got)]
     wanted = {name: labelled(value) for name, value in expected.items()}
-    scene = Scene(case, wanted)
     given, rows = _read(got, wanted)
-    converged = _optimum(given, wanted)
+    scene = Scene(case, wanted, given)
     for name, cells in wanted.items():
         if name not in given:
             if not any(row.cell.quantity == name for row in rows):
                 rows.append(Row(Cell(name, ()), Verdict.NOT_PROVIDED, reason="not among what fit() returned"))
             continue
         compared = compare_quantity(name, given[name], cells, held(scene, name, cells))
-        rows.extend(_explained(compared, scene, given[name], converged, conventions))
+        rows.extend(_explained(compared, scene, given[name], conventions))
     if certified:
-        rows.extend(_compare_certified(given, wanted, certified))
+        rows.extend(_compare_certified(scene, certified))
     return rows
 
 
@@ -212,15 +211,11 @@ def compare_quantity(name: str, got: Labelled, expected: Labelled, limits: Held)
     return [*_structure(name, got, expected), *_judge(name, got, expected, limits)]
 
 
-def _explained(
-    rows: list[Row], scene: Scene, got: Labelled, converged: Verdict | None, conventions: Sequence[Convention]
-) -> list[Row]:
-    """The same rows, where something unexplained has an explanation after all: the optimum, or a convention."""
+def _explained(rows: list[Row], scene: Scene, got: Labelled, conventions: Sequence[Convention]) -> list[Row]:
+    """The same rows, where a convention explains what is unexplained."""
     if not any(row.verdict is Verdict.UNEXPLAINED for row in rows):
         return rows
     name = rows[0].cell.quantity
-    if converged is not None and name in QUANTITIES and QUANTITIES[name].kind is Kind.OPTIMISED:
-        return [replace(row, verdict=converged) if row.verdict is Verdict.UNEXPLAINED else row for row in rows]
     expected = scene.expected[name]
     for convention in (one for one in conventions if name in one.quantities):
         turned = list(_judge(name, convention.transform(scene.case, got), expected, held(scene, name, expected)))
@@ -247,49 +242,51 @@ def _judge(name: str, got: Labelled, expected: Labelled, limits: Held) -> Iterat
     cells = got.as_dict()
     present = np.array([label in cells for label in expected.labels], dtype=bool)
     values = np.array([cells.get(label, np.nan) for label in expected.labels])
-    good = _agree(values, expected.values, limits)
+    good = _agree(values, expected.values, limits.allowed, limits.on_log)
+    second = limits.second
+    again = good if second is None else _agree(values, expected.values + second.shift, second.allowed, limits.on_log)
     shared = digits(values, expected.values).tolist()
     lists = zip(
         expected.labels, values.tolist(), expected.values.tolist(), shared, limits.allowed.tolist(),
-        present.tolist(), good.tolist(), strict=True,
+        present.tolist(), good.tolist(), again.tolist(), strict=True,
     )  # fmt: skip
-    for label, value, want, same, allowed, there, ok in lists:
+    for label, value, want, same, allowed, there, ok, other in lists:
         if not there:
             yield Row(Cell(name, label), Verdict.STRUCTURE, expected=want, reason="this label is missing")
         else:
+            verdict, reason = _verdict(limits, value, want, ok, other)
             # Where all of a number may be noise its digits say nothing.
             noise = ok and value != want and not limits.on_log and allowed >= abs(want)
-            yield _row(Cell(name, label), value, want, math.nan if noise else same, allowed, ok, limits.reason)
+            told = None if noise or math.isnan(same) else same
+            yield Row(Cell(name, label), verdict, value, want, told, allowed, reason)
 
 
-def _row(cell: Cell, got: float, want: float, same: float, allowed: float, ok: bool, reason: str) -> Row:
-    if not ok and math.isnan(got) != math.isnan(want):
-        reason = "R has a number, this is missing" if math.isnan(got) else "R has NA, this is a number"
-    verdict = Verdict.MATCH if ok else Verdict.UNEXPLAINED
-    return Row(cell, verdict, got, want, None if math.isnan(same) else same, allowed, reason)
+def _verdict(limits: Held, got: float, want: float, ok: bool, other: bool) -> tuple[Verdict, str]:
+    """The verdict of one cell that is (`ok`) or is not within its limits, or at its `other` place."""
+    second = limits.second
+    if ok:
+        return Verdict.MATCH, limits.reason
+    if limits.stopped:
+        return Verdict.CANDIDATE_NOT_CONVERGED, limits.stopped
+    if second is not None and other:
+        return Verdict.REFERENCE_NOT_CONVERGED if second.behind else Verdict.MATCH, second.reason
+    if math.isnan(got) != math.isnan(want):
+        said = "R has a number, this is missing" if math.isnan(got) else "R has NA, this is a number"
+        return Verdict.UNEXPLAINED, said
+    return Verdict.UNEXPLAINED, limits.reason
 
 
-def _agree(got: Floats, expected: Floats, limits: Held) -> NDArray[np.bool_]:
+def _agree(got: Floats, expected: Floats, allowed: Floats, on_log: bool) -> NDArray[np.bool_]:
     """Whether each cell is within what it is held to; where everything is allowed, anything will do."""
     same = (got == expected) | (np.isnan(got) & np.isnan(expected))
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        if limits.on_log:
+        if on_log:
             inside = (got >= 0) & (got <= 1)
             logs = np.log(np.maximum(got, SMALLEST_P)) - np.log(np.maximum(expected, SMALLEST_P))
-            near = inside & (np.abs(logs) <= limits.allowed)
+            near = inside & (np.abs(logs) <= allowed)
         else:
-            near = np.abs(got - expected) <= limits.allowed
-    return np.asarray(same | near | np.isposinf(limits.allowed))
-
-
-def _optimum(got: Mapping[str, Labelled], expected: Mapping[str, Labelled]) -> Verdict | None:
-    """Who stopped before the optimum, judged by the objective each side reached."""
-    if "objective" not in got or "objective" not in expected:
-        return None
-    above = float(got["objective"].values[0] - expected["objective"].values[0])
-    if above > OBJECTIVE:
-        return Verdict.CANDIDATE_NOT_CONVERGED
-    return Verdict.REFERENCE_NOT_CONVERGED if above < -OBJECTIVE else None
+            near = np.abs(got - expected) <= allowed
+    return np.asarray(same | near | np.isposinf(allowed))
 
 
 # -- certified values ------------------------------------------------------------------------------------------------
@@ -329,20 +326,35 @@ def _least(name: str, got: Labelled, truth: Mapping[str, str]) -> CertifiedDigit
     return CertifiedDigits(name, float(shared[at]), labels[at])
 
 
-def _compare_certified(
-    got: Mapping[str, Labelled], expected: Mapping[str, Labelled], certified: Certified
-) -> Iterator[Row]:
-    """Whether each quantity is at least as close to the certified values as R is."""
-    rs = {found.quantity: found for found in certified_digits(expected, certified)}
-    for mine in certified_digits(got, certified):
+def _compare_certified(scene: Scene, certified: Certified) -> Iterator[Row]:
+    """Whether each quantity is at least as close to the certified values as R is.
+
+    What a search ends at may be as far from them as the search may stop early, whatever R's luck.
+    """
+    rs = {found.quantity: found for found in certified_digits(scene.expected, certified)}
+    for mine in certified_digits(scene.given, certified):
         if mine.quantity not in rs:
             continue
         theirs = rs[mine.quantity].digits
-        enough = accurate_enough(mine.digits, theirs)
         where = f" at {', '.join(mine.label)}" if mine.label else ""
         reason = f"{mine.digits:.1f} certified digits{where}, R has {theirs:.1f}"
-        verdict = Verdict.MATCH if enough else Verdict.UNEXPLAINED
+        verdict = Verdict.MATCH if accurate_enough(mine.digits, theirs) else Verdict.UNEXPLAINED
+        if verdict is Verdict.UNEXPLAINED and kind_of(mine.quantity, scene.case.estimator) is Kind.OPTIMISED:
+            verdict = _near_certified(scene, mine.quantity, certified)
         yield Row(Cell(mine.quantity, ("certified",)), verdict, digits=mine.digits, reason=reason)
+
+
+def _near_certified(scene: Scene, name: str, certified: Certified) -> Verdict:
+    """Whether all cells are where theta's distance from the optimum lets them be."""
+    truth = certified[name]
+    texts = {(): truth} if isinstance(truth, str) else {(label,): text for label, text in truth.items()}
+    given = scene.given[name].as_dict()
+    cells = Labelled(tuple(texts), np.array([float(text) for text in texts.values()]))
+    limits = held(scene, name, cells)
+    got = np.array([given.get(label, np.nan) for label in texts])
+    if _agree(got, cells.values, limits.allowed, limits.on_log).all():
+        return Verdict.MATCH
+    return Verdict.CANDIDATE_NOT_CONVERGED if limits.stopped else Verdict.UNEXPLAINED
 
 
 # -- known defects ---------------------------------------------------------------------------------------------------

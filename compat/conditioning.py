@@ -105,7 +105,7 @@ def of_arrays(
     used = root > 0
     shift = np.zeros(len(y)) if offset is None else offset
     Xw, z = (X * root[:, None])[used], ((y - shift) * root)[used]
-    kept = ~np.asarray(aliased, dtype=bool) if aliased is not None else _independent(Xw)
+    kept = ~np.asarray(aliased, dtype=bool) if aliased is not None else independent(Xw)
     Xw = Xw[:, kept]
     lengths = np.linalg.norm(Xw, axis=0)
     U, s, Vt = np.linalg.svd(Xw / lengths, full_matrices=False)
@@ -135,7 +135,7 @@ def of_arrays(
     )
 
 
-def _independent(X: Floats) -> NDArray[np.bool_]:
+def independent(X: Floats) -> NDArray[np.bool_]:
     """Columns that R's pivoting keeps: what the columns before leave of one is more than 1e-7 of it."""
     kept: list[Floats] = []
     flags = np.zeros(X.shape[1], dtype=bool)

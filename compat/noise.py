@@ -18,20 +18,24 @@ from compat.cases import Case
 from compat.cells import Labelled
 from compat.conditioning import Conditioning, of_case
 from compat.conditioning_panel import PANEL, of_panel_case
+from compat.standing import Standing, best_deviances
 
 Floats = NDArray[np.float64]
 ROBUST = frozenset({"robcov", "vcov_hc", "vcov_cluster", "ml_sandwich", "plm_vcov"})
 
 
 class Scene:
-    """A case with the values expected of it: what the rules look at.
+    """A case with the values expected of it, and those `given` by the answer that is judged: what the rules look at.
 
     Where the model matrix cannot be had, `problem` says why and there are no rules.
     """
 
-    def __init__(self, case: Case, expected: Mapping[str, Labelled]) -> None:
+    def __init__(
+        self, case: Case, expected: Mapping[str, Labelled], given: Mapping[str, Labelled] | None = None
+    ) -> None:
         self.case = case
         self.expected = expected
+        self.given = given or {}
         self.problem = ""
 
     @cached_property
@@ -55,6 +59,24 @@ class Scene:
         except (ValueError, LookupError, ArithmeticError) as error:  # LinAlgError is a ValueError
             self.problem = (str(error) or type(error).__name__).splitlines()[0]
             return None
+
+    @cached_property
+    def standing(self) -> Standing | None:
+        """Where the two answers to a mixed model's case stand beside its optimum."""
+        try:
+            return Standing(self.case, self.expected, self.given)
+        except (ValueError, LookupError, ArithmeticError) as error:
+            self.problem = (str(error) or type(error).__name__).splitlines()[0]
+            return None
+
+    @cached_property
+    def best_deviances(self) -> list[float]:
+        """The least deviance known of each model of an anova of mixed models."""
+        try:
+            return best_deviances(self.case)
+        except (ValueError, LookupError, ArithmeticError) as error:
+            self.problem = (str(error) or type(error).__name__).splitlines()[0]
+            return []
 
     def scalar(self, name: str) -> float:
         """An expected scalar, NaN where there is none."""

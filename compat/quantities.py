@@ -41,32 +41,33 @@ class Quantity:
 
 
 _S, _V, _M = Labels.SCALAR, Labels.VECTOR, Labels.MATRIX
-_EXACT, _ALGEBRAIC, _TAIL = Kind.EXACT, Kind.ALGEBRAIC, Kind.TAIL
+_EXACT, _ALGEBRAIC, _TAIL, _OPTIMISED = Kind.EXACT, Kind.ALGEBRAIC, Kind.TAIL, Kind.OPTIMISED
 
 _LINEAR = "lm ols"
 _VCOV = "vcov_hc vcov_cluster"
-_TABLE = f"{_LINEAR} robcov {_VCOV} plm plm_vcov"
+_TABLE = f"{_LINEAR} robcov {_VCOV} plm plm_vcov lmer"
+_FIT = f"{_LINEAR} plm lmer"
+_LIKELIHOOD = f"{_LINEAR} lmer lmer_anova"
 
 _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
-    ("coef", _V, _ALGEBRAIC, "estimated coefficients, NA where aliased", "coef(f)", _TABLE),
+    ("coef", _V, _ALGEBRAIC, "estimated coefficients, NA where aliased", "coef(f), of lmer fixef(f)", _TABLE),
     ("std_error", _V, _ALGEBRAIC, "square roots of the diagonal of vcov",
      "sqrt(diag(vcov(f, complete = TRUE)))", f"{_TABLE} ml_sandwich"),
     ("statistic", _V, _ALGEBRAIC, "coef divided by std_error", "coef(s)[, 3]", f"{_TABLE} plm_test"),
     ("p_value", _V, _TAIL, "two-sided tail probability of the statistic",
-     "2 * pt(-abs(statistic), df)", f"{_TABLE} anova plm_test"),
-    ("conf_low", _V, _ALGEBRAIC, "lower confidence limit of the coefficient", "confint(f)[, 1]", f"{_LINEAR} plm"),
-    ("conf_high", _V, _ALGEBRAIC, "upper confidence limit of the coefficient", "confint(f)[, 2]", f"{_LINEAR} plm"),
+     "2 * pt(-abs(statistic), df)", f"{_LINEAR} robcov {_VCOV} plm plm_vcov plm_test anova lmer_anova"),
+    ("conf_low", _V, _ALGEBRAIC, "lower confidence limit of the coefficient", "confint(f)[, 1]", _FIT),
+    ("conf_high", _V, _ALGEBRAIC, "upper confidence limit of the coefficient", "confint(f)[, 2]", _FIT),
     ("vcov", _M, _ALGEBRAIC, "covariance matrix of the coefficients, NA rows and columns where aliased",
      "vcov(f, complete = TRUE)", f"{_TABLE} ml_sandwich"),
     ("nobs", _S, _EXACT, "rows used, without those of weight zero", "nobs(f)", _TABLE),
-    ("rank", _S, _EXACT, "rank of the model matrix, by R's pivoting", "f$rank", f"{_LINEAR} plm"),
-    ("df_residual", _S, _EXACT, "residual degrees of freedom",
-     "df.residual(f)", f"{_LINEAR} robcov anova plm plm_vcov"),
-    ("sigma", _S, _ALGEBRAIC, "residual standard error", "sigma(f)", f"{_LINEAR} robcov plm"),
-    ("aliased", _V, _EXACT, "1 where the coefficient is not estimable, else 0", "is.na(coef(f))", f"{_LINEAR} plm"),
-    ("n_dropped", _S, _EXACT, "rows left out because of a missing value", "length(na.action(f))", f"{_LINEAR} plm"),
-    ("fitted", _V, _ALGEBRAIC, "fitted values, by row name", "fitted(f)", f"{_LINEAR} plm"),
-    ("residuals", _V, _ALGEBRAIC, "response residuals, by row name", "residuals(f)", f"{_LINEAR} plm"),
+    ("rank", _S, _EXACT, "rank of the model matrix, by R's pivoting", "f$rank", _FIT),
+    ("df_residual", _S, _EXACT, "residual degrees of freedom", "df.residual(f)", f"{_FIT} robcov anova plm_vcov"),
+    ("sigma", _S, _ALGEBRAIC, "residual standard error", "sigma(f)", f"{_FIT} robcov"),
+    ("aliased", _V, _EXACT, "1 where the coefficient is not estimable, else 0", "is.na(coef(f))", _FIT),
+    ("n_dropped", _S, _EXACT, "rows left out because of a missing value", "length(na.action(f))", _FIT),
+    ("fitted", _V, _ALGEBRAIC, "fitted values, by row name", "fitted(f)", _FIT),
+    ("residuals", _V, _ALGEBRAIC, "response residuals, by row name", "residuals(f)", _FIT),
     ("hatvalues", _V, _ALGEBRAIC, "diagonal of the hat matrix, by row name", "hatvalues(f)", _LINEAR),
     ("r_squared", _S, _ALGEBRAIC, "share of the variation explained", "s$r.squared", f"{_LINEAR} plm"),
     ("adj_r_squared", _S, _ALGEBRAIC, "r_squared adjusted for the number of coefficients",
@@ -76,10 +77,11 @@ _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
     ("f_numdf", _S, _EXACT, "numerator degrees of freedom of the F", "s$fstatistic[2]", "lm plm plm_vcov"),
     ("f_dendf", _S, _EXACT, "denominator degrees of freedom of the F", "s$fstatistic[3]", "lm plm plm_vcov"),
     ("f_p_value", _S, _TAIL, "tail probability of the F", "pf(F, numdf, dendf, lower.tail = FALSE)", "lm plm plm_vcov"),
-    ("loglik", _S, _ALGEBRAIC, "Gaussian log-likelihood at the estimates", "logLik(f)", _LINEAR),
-    ("aic", _S, _ALGEBRAIC, "Akaike's criterion, sigma counted as a parameter", "AIC(f)", _LINEAR),
-    ("bic", _S, _ALGEBRAIC, "Bayesian criterion, sigma counted as a parameter", "BIC(f)", _LINEAR),
-    ("deviance", _S, _ALGEBRAIC, "weighted residual sum of squares", "deviance(f)", _LINEAR),
+    ("loglik", _S, _ALGEBRAIC, "Gaussian log-likelihood at the estimates", "logLik(f)", _LIKELIHOOD),
+    ("aic", _S, _ALGEBRAIC, "Akaike's criterion, sigma counted as a parameter", "AIC(f)", _LIKELIHOOD),
+    ("bic", _S, _ALGEBRAIC, "Bayesian criterion, sigma counted as a parameter", "BIC(f)", _LIKELIHOOD),
+    ("deviance", _S, _ALGEBRAIC, "weighted residual sum of squares; of a mixed model -2 loglik",
+     "deviance(f)", _LIKELIHOOD),
     ("residual_quantiles", _V, _ALGEBRAIC, "Min 1Q Median 3Q Max of the (weighted) residuals",
      "quantile(s$residuals)", f"{_LINEAR} plm"),
     ("lr_chi2", _S, _ALGEBRAIC, "likelihood ratio chi-squared against the intercept alone",
@@ -87,7 +89,7 @@ _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
     ("lr_df", _S, _EXACT, "degrees of freedom of lr_chi2", 'f$stats["d.f."]', "ols"),
     ("lr_p_value", _S, _TAIL, "tail probability of lr_chi2", "pchisq(L.R., d.f., lower.tail = FALSE)", "ols"),
     ("g_index", _S, _ALGEBRAIC, "Gini's mean difference of the fitted values", 'f$stats["g"]', "ols"),
-    ("predicted", _V, _ALGEBRAIC, "prediction for the new rows", "predict(f, newdata)", "lm plm"),
+    ("predicted", _V, _ALGEBRAIC, "prediction for the new rows", "predict(f, newdata)", "lm plm lmer"),
     ("predicted_se", _V, _ALGEBRAIC, "standard error of the predicted mean",
      "predict(f, newdata, se.fit = TRUE)$se.fit", "lm"),
     ("predicted_conf_low", _V, _ALGEBRAIC, "lower limit of the predicted mean",
@@ -102,6 +104,32 @@ _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
      "length(unique(cluster))", "robcov vcov_cluster"),
     ("df", _S, _EXACT, "degrees of freedom of the reference distribution, Inf for the normal",
      "coeftest(f, df = df)", f"{_VCOV} anova plm plm_vcov"),
+    ("objective", _S, _OPTIMISED, "what is minimised: ML deviance, or REML criterion",
+     "REMLcrit(f) or deviance(f)", "lmer"),
+    ("objective_at", _V, _ALGEBRAIC, "the objective at the thetas that the case gives",
+     "lmer(..., devFunOnly = TRUE)(theta)", "lmer"),
+    ("theta", _V, _OPTIMISED, "lower triangles of the relative covariance factors, column by column",
+     'getME(f, "theta")', "lmer"),
+    ("sd", _V, _OPTIMISED, "standard deviations of the random effects, group.column", "VarCorr(f)", "lmer"),
+    ("cor", _V, _OPTIMISED, "correlations of the random effects, group.row.column", "VarCorr(f)", "lmer"),
+    ("fixef_correlation", _M, _OPTIMISED, "correlation matrix of the coefficients", "cov2cor(vcov(f))", "lmer"),
+    ("scaled_residual_quantiles", _V, _OPTIMISED, "Min 1Q Median 3Q Max of the weighted residuals over sigma",
+     "quantile(s$residuals)", "lmer"),
+    ("ranef", _V, _ALGEBRAIC, "conditional modes of the random effects, group/level/column; of plm the individuals'",
+     "ranef(f)", "lmer plm"),
+    ("ranef_condvar", _V, _OPTIMISED, "their conditional covariances, group/level/row/column of the lower triangle",
+     'attr(ranef(f)[[group]], "postVar")', "lmer"),
+    ("coef_by_group", _V, _OPTIMISED, "coefficients plus random effects of a level, group/level/column",
+     "coef(f)", "lmer"),
+    ("n_groups", _V, _EXACT, "levels of each grouping factor", "ngrps(f)", "lmer"),
+    ("is_singular", _S, Kind.BOUNDARY, "1 where a relative factor's diagonal is below 1e-4, else 0",
+     "isSingular(f)", "lmer"),
+    ("predicted_fixed", _V, _OPTIMISED, "prediction for the new rows without random effects",
+     "predict(f, newdata, re.form = NA)", "lmer"),
+    ("npar", _V, _EXACT, "parameters of each model, sigma counted", "anova(f, g)$npar", "lmer_anova"),
+    ("chisq", _V, _OPTIMISED, "drop in deviance from the model before, by rising npar",
+     "anova(f, g)$Chisq", "lmer_anova"),
+    ("chi_df", _V, _EXACT, "degrees of freedom of chisq", "anova(f, g)$Df", "lmer_anova"),
     ("rss", _V, _ALGEBRAIC, "residual sum of squares of each model", "anova(f, g)$RSS", "anova plm"),
     ("sum_sq", _V, _ALGEBRAIC, "drop in rss from the model before", 'anova(f, g)$"Sum of Sq"', "anova"),
     ("tss", _S, _ALGEBRAIC, "sum of squares of the transformed response about its mean",
@@ -119,7 +147,6 @@ _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
     ("fixef_time", _V, _ALGEBRAIC, "the times' fixed effects of two ways", 'fixef(f, effect = "time")', "plm"),
     ("within_intercept", _S, _ALGEBRAIC, "overall intercept of a within model", "within_intercept(f)", "plm"),
     ("within_intercept_se", _S, _ALGEBRAIC, "its standard error", 'attr(within_intercept(f), "se")', "plm"),
-    ("ranef", _V, _ALGEBRAIC, "random effects, of two ways the individuals'", "ranef(f)", "plm"),
     ("ranef_time", _V, _ALGEBRAIC, "the times' random effects of two ways", 'ranef(f, effect = "time")', "plm"),
     ("n_individuals", _S, _EXACT, "individuals in the rows used", "pdim(f)$nT$n", "plm"),
     ("n_times", _S, _EXACT, "distinct times in the rows used", "pdim(f)$nT$T", "plm"),
@@ -130,17 +157,21 @@ _ROWS: tuple[tuple[str, Labels, Kind, str, str, str], ...] = (
 # one statistic.
 _OTHER_LABELS: dict[tuple[str, str], Labels] = {
     **{("anova", name): _V for name in ("df_residual", "df", "f_statistic", "p_value")},
+    **{("lmer_anova", name): _V for name in ("aic", "bic", "loglik", "deviance")},
     ("robcov", "n_clusters"): _S,
     ("plm", "rss"): _S,
     ("plm_test", "statistic"): _S,
     ("plm_test", "p_value"): _S,
 }
 
+# Of a mixed model everything that depends on theta is as good as the optimum; the objective at a given theta does not.
+MIXED: frozenset[str] = frozenset({"lmer", "lmer_anova"})
+
 
 QUANTITIES: dict[str, Quantity] = {row[0]: Quantity(*row[:5], frozenset(row[5].split())) for row in _ROWS}
 ESTIMATORS: tuple[str, ...] = (
     "lm", "ols", "robcov", "vcov_hc", "vcov_cluster", "ml_sandwich", "anova",
-    "plm", "plm_vcov", "plm_test",
+    "plm", "plm_vcov", "plm_test", "lmer", "lmer_anova",
 )  # fmt: skip
 
 
@@ -160,3 +191,11 @@ def of_estimator(estimator: str) -> tuple[str, ...]:
 def labels_of(name: str, estimator: str) -> Labels:
     """Return how the cells of a quantity are labelled when this estimator gives it."""
     return _OTHER_LABELS.get((estimator, name)) or quantity(name).labels
+
+
+def kind_of(name: str, estimator: str) -> Kind:
+    """Return what sort of number a quantity is when this estimator gives it; algebraic where it is not in the table."""
+    kind = QUANTITIES[name].kind if name in QUANTITIES else Kind.ALGEBRAIC
+    if estimator in MIXED and kind is Kind.ALGEBRAIC and name != "objective_at":
+        return Kind.OPTIMISED
+    return kind

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from compat.cells import Labelled
 from compat.conditioning import EPS, Conditioning
 from compat.noise import Scene, rule_for
-from compat.quantities import QUANTITIES, Kind, quantity
+from compat.quantities import Kind, kind_of
+from compat.standing import OBJECTIVE, SINGULAR, Standing
 
 Floats = NDArray[np.float64]
 
@@ -27,31 +28,42 @@ FLOOR = 1e-12
 # Below the smallest double of full precision a tail probability has fewer digits, and R prints < 2.2e-16 anyway.
 SMALLEST_P = 1e-300
 
-# lmer's optimiser stops when the objective moves by less than 1e-8 (nloptwrap's ftol_abs), and near its minimum an
-# objective known to d pins its argument to about sqrt(d).
-OBJECTIVE = 1e-7
-PINNED = 1e-4
+
+@dataclass(frozen=True, eq=False)
+class Second:
+    """Another place for the cells: expected + `shift` (m,), within `allowed` (m,); R stopped early if `behind`."""
+
+    shift: Floats
+    allowed: Floats
+    reason: str
+    behind: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """What the cells of a quantity are held to: the difference allowed (m,), of logarithms if `on_log`, and why."""
+    """What the cells of a quantity are held to: the difference allowed (m,), of logarithms if `on_log`, and why.
+
+    `second` is what a cell beyond that may still be; `stopped` says why the answer is not at its optimum, if it is not.
+    """
 
     allowed: Floats
     reason: str
     on_log: bool = False
+    second: Second | None = None
+    stopped: str = ""
 
 
 def held(scene: Scene, name: str, cells: Labelled) -> Held:
     """Return what the expected `cells` of a quantity are held to in this scene."""
-    kind = quantity(name).kind if name in QUANTITIES else Kind.ALGEBRAIC
-    if kind in (Kind.EXACT, Kind.BOUNDARY):
+    kind = kind_of(name, scene.case.estimator)
+    if kind is Kind.EXACT:
         return Held(np.zeros(cells.values.size), "a count: equality")
     if kind is Kind.TAIL:
         return _tail(scene, name, cells)
+    if kind is Kind.BOUNDARY:
+        return _boundary(scene, cells)
     if kind is Kind.OPTIMISED:
-        scale = np.nanmax(np.abs(cells.values), initial=0.0)
-        return Held(np.full(cells.values.size, PINNED * scale), "an objective known to 1e-8 pins its argument to 1e-4")
+        return _optimised(scene, name, cells)
     return _algebraic(scene, name, cells)
 
 
@@ -73,6 +85,88 @@ def _noise(scene: Scene, name: str, cells: Labelled) -> tuple[Floats | None, str
     if profile is None or (anova and len(scene.models) != cells.values.size):
         return None, f" (no model matrix: {scene.problem})" if scene.problem else ""
     return entry.rule(scene, profile, cells), entry.reason
+
+
+# -- optimised -------------------------------------------------------------------------------------------------------
+
+
+def _optimised(scene: Scene, name: str, cells: Labelled) -> Held:
+    """A cell of a mixed model is as good as its theta. Two answers may differ by what the distance of each from the
+    best known optimum moves the cell, and by the rounding of the equations at a given theta.
+
+    That distance is evaluated where a theta is known and the objective there is what the answer states; else it is the
+    farthest that the cell gets where the objective is as far above its minimum (2 excess = d'Hd, H its Hessian).
+    Where a theta is elsewhere but its objective as low, or where R is above its optimum by more than OBJECTIVE, the
+    cells must differ by what the two thetas make them differ: that R stopped early excuses that, and nothing else.
+    """
+    if scene.case.estimator == "lmer_anova":
+        return _likelihoods(scene, name, cells)
+    standing = scene.standing
+    if standing is None or name not in standing.model.labels:
+        floor = FLOOR * np.nan_to_num(np.abs(cells.values), posinf=0.0)
+        return Held(floor, f"1e-12 relative: no optimum is known ({scene.problem or 'nothing tells of it'})")
+    place = {label: at for at, label in enumerate(standing.model.labels[name])}
+    where = np.array([place.get(label, -1) for label in cells.labels], dtype=np.intp)
+
+    def beside(values: Floats) -> Floats:
+        return np.where(where < 0, 0.0, values[where]) if values.size else np.zeros(where.size)
+
+    allowed = np.maximum(beside(standing.allowed(name)), FLOOR * np.nan_to_num(np.abs(cells.values)))
+    reason = f"theta's distance from the optimum: R is {standing.r.above:.1e} above it, this {standing.mine.above:.1e}"
+    return Held(allowed, reason, second=_elsewhere(standing, name, allowed, beside), stopped=standing.stopped)
+
+
+def _elsewhere(standing: Standing, name: str, allowed: Floats, beside: Callable[[Floats], Floats]) -> Second | None:
+    """Where the cells may be because the two thetas are far apart."""
+    behind = standing.behind
+    if standing.stopped:
+        return None
+    shift = standing.shift(name)
+    if shift is not None:
+        reason = behind or "another theta, where the objective is as low"
+        return Second(beside(np.nan_to_num(shift)), allowed, reason, bool(behind))
+    if not behind:
+        return None
+    further = np.nan_to_num(beside(standing.further(name)), nan=np.inf)
+    return Second(np.zeros(allowed.size), allowed + further, behind, True)
+
+
+def _boundary(scene: Scene, cells: Labelled) -> Held:
+    """The fact of singularity, unless theta is at lme4's limit of it to within what it is known to."""
+    standing = scene.standing
+    if standing is None:
+        return Held(np.zeros(cells.values.size), "a fact: equality")
+    second = Second(np.zeros(1), np.ones(1), standing.behind, True) if standing.behind else None
+    if standing.both_facts():
+        return Held(np.ones(1), f"theta is known to what leaves this open: its diagonal is at {SINGULAR}")
+    return Held(np.zeros(1), "a fact: equality", second=second, stopped=standing.stopped)
+
+
+# How a quantity of anova moves with the deviance of its model.
+_PER_DEVIANCE: Mapping[str, float] = {"deviance": 1.0, "aic": 1.0, "bic": 1.0, "loglik": 0.5, "chisq": 2.0}
+
+
+def _likelihoods(scene: Scene, name: str, cells: Labelled) -> Held:
+    """Deviances at the optimum are held to OBJECTIVE, differences to twice that; an R above its optimum by more is
+    excused as far as the best known one.
+    """
+    best = {str(i): value for i, value in enumerate(scene.best_deviances, 1)}
+    theirs, mine = scene.expected["deviance"].as_dict(), scene.given.get("deviance")
+    size = np.nan_to_num(np.abs(np.array(list(theirs.values())))).max(initial=0.0)
+    limit = OBJECTIVE + 10 * FLOOR * size
+    above = {label[0]: max(value - best.get(label[0], value), 0.0) for label, value in theirs.items()}
+    behind = [label for label, value in above.items() if value > limit]
+    given = {} if mine is None else mine.as_dict()
+    stopped = [label[0] for label, value in given.items() if value > theirs.get(label, np.inf) + limit]
+    factor = _PER_DEVIANCE[name]
+    second = None
+    if behind:
+        farther = factor * (limit + max(above.values()))
+        reason = f"R's deviance of model {', '.join(behind)} is {max(above.values()):.3g} above the best known"
+        second = Second(np.zeros(cells.values.size), np.full(cells.values.size, farther), reason, True)
+    said = f"the deviance of model {', '.join(stopped)} is above R's" if stopped else ""
+    allowed = np.full(cells.values.size, factor * limit)
+    return Held(allowed, "deviances at the optimum: 1e-7", second=second, stopped=said)
 
 
 # -- tails -----------------------------------------------------------------------------------------------------------
@@ -97,6 +191,8 @@ def f_elasticity(value: Floats, df1: Floats, df2: Floats) -> Floats:
 
 def _tail(scene: Scene, name: str, cells: Labelled) -> Held:
     """The logarithm of p moves by its elasticity times the noise of its statistic; R's own p is good to 1e-12."""
+    if scene.case.estimator == "lmer_anova":
+        return _chi2_tail(scene, cells)
     if scene.case.estimator == "plm_test":
         source, moved = _test_tail(scene, cells)
     else:
@@ -158,6 +254,25 @@ def _test_tail(scene: Scene, cells: Labelled) -> tuple[str, Floats]:
     per_df = values / (1.0 if "df2" in given else df1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return "statistic", f_elasticity(per_df, df1, df2) * noise / np.abs(values)
+
+
+def _chi2_tail(scene: Scene, cells: Labelled) -> Held:
+    """Of a likelihood ratio that is held to what its deviances are."""
+    statistic = scene.expected["chisq"]
+    values, df = statistic.values, scene.beside("chi_df", cells)
+    limits = _likelihoods(scene, "chisq", statistic)
+
+    def on_log(moved: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = f_elasticity(values / df, df, np.full(df.size, np.inf)) * moved / values
+        # Near zero p is 1 less the root of chisq, times less than one (df = 1, and less for more).
+        return np.nan_to_num(np.where(values > moved, far, np.sqrt(moved + np.abs(values)))) + FLOOR
+
+    second = limits.second
+    if second is not None:
+        second = Second(second.shift, on_log(second.allowed), second.reason, second.behind)
+    reason = "log scale: what chisq is held to times the tail's elasticity"
+    return Held(on_log(limits.allowed), reason, on_log=True, second=second, stopped=limits.stopped)
 
 
 _TAILS: Mapping[tuple[bool, str], Callable[[Scene, Labelled], tuple[str, Floats]]] = {

@@ -4,6 +4,9 @@ from refimpl import rrandom
 from refimpl.comparison import anova
 from refimpl.errors import DataError, FormulaError, NotConverged, RankDeficient, RefimplError
 from refimpl.linear import LinearFit, lm, ols, predict
+from refimpl.mixed.hierarchy import Hierarchy, hlm
+from refimpl.mixed.models import lmer
+from refimpl.mixed.results import MixedFit
 from refimpl.panel import (
     PanelFit,
     fixef,
@@ -31,14 +34,18 @@ from refimpl.sandwich import ml_sandwich, robcov, vcov_cluster, vcov_hc, with_vc
 __all__ = [
     "DataError",
     "FormulaError",
+    "Hierarchy",
     "LinearFit",
+    "MixedFit",
     "NotConverged",
     "PanelFit",
     "RankDeficient",
     "RefimplError",
     "anova",
     "fixef",
+    "hlm",
     "lm",
+    "lmer",
     "ml_sandwich",
     "ols",
     "pFtest",

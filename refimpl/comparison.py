@@ -1,34 +1,72 @@
 """anova: tests of one fit's terms and of nested fits against each other.
 
-Linear models are compared by F tests, as R's anova.lm and anova.lmlist do.
+Linear models are compared by F tests, as R's anova.lm and anova.lmlist do; mixed models by likelihood-ratio tests of
+their maximum-likelihood fits, as lme4's anova.merMod does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from refimpl.distributions import upper_f
+from refimpl.distributions import upper_chi2, upper_f
 from refimpl.errors import DataError
 from refimpl.linear import LinearFit
+from refimpl.mixed.results import MixedFit
 
 COLUMNS = ["df_residual", "rss", "df", "sum_sq", "f_statistic", "p_value"]
 
 
-def anova(*fits: LinearFit) -> pd.DataFrame:
-    """Compare fits, one row a model, in the order given; or test the terms of a single fit in sequence.
+def anova(*fits: LinearFit | MixedFit, refit: bool = True) -> pd.DataFrame:
+    """Compare fits, one row a model, in the order given; or test the terms of a single linear fit in sequence.
 
     Several linear models give df_residual, rss, df, sum_sq, f_statistic, p_value, each row against the one before,
     with the mean square of the largest model in the denominator (R: anova.lmlist, test = "F"). One linear model
     gives a row a term: df, sum_sq, mean_sq, f_statistic, p_value (R: anova.lm).
+
+    Where one of several is a mixed model, all are: npar, aic, bic, loglik, deviance, chisq, chi_df, p_value, by rising
+    npar, each against the one before (lme4: anova.merMod). REML fits are fitted again by maximum likelihood, as R does
+    and says; `refit=False` compares them as they are.
+
     Raises DataError `models-differ` where the fits are not of the same rows and response.
     """
     if not fits:
         raise DataError("bad-option", "anova needs a fit")
-    return _terms(fits[0]) if len(fits) == 1 else _nested(fits)
+    linear = [fit for fit in fits if isinstance(fit, LinearFit)]
+    if len(linear) < len(fits):
+        return _likelihood_ratios(fits, refit)
+    return _terms(linear[0]) if len(fits) == 1 else _nested(linear)
 
 
-def _nested(fits: tuple[LinearFit, ...]) -> pd.DataFrame:
+def _likelihood_ratios(fits: Sequence[LinearFit | MixedFit], refit: bool) -> pd.DataFrame:
+    if len(fits) == 1:
+        raise DataError("bad-option", "anova of one mixed model is not here; give two fits to compare")
+    if len({fit.nobs for fit in fits}) > 1:
+        raise DataError("models-differ", "models were not all fitted to the same size of dataset")
+    rows = []
+    for label, fit in enumerate(fits, 1):
+        if isinstance(fit, MixedFit):
+            used = fit.refit_ml() if refit else fit
+            rows.append((str(label), used.n_parameters, used.aic, used.bic, used.loglik))
+        else:
+            rows.append((str(label), fit.rank + 1, fit.aic, fit.bic, fit.loglik))
+    rows.sort(key=lambda row: row[1])
+    table = pd.DataFrame(
+        [row[1:] for row in rows], columns=["npar", "aic", "bic", "loglik"], index=[row[0] for row in rows]
+    )
+    table["deviance"] = -2 * table["loglik"]
+    table["chisq"] = (-table["deviance"].diff()).clip(lower=0)
+    table["chi_df"] = table["npar"].diff()
+    table["p_value"] = [
+        float(upper_chi2(chisq, df)) if df > 0 else np.nan
+        for chisq, df in zip(table["chisq"], table["chi_df"], strict=True)
+    ]
+    return table
+
+
+def _nested(fits: Sequence[LinearFit]) -> pd.DataFrame:
     first = fits[0]
     if any(len(fit.solution.y) != len(first.solution.y) for fit in fits):
         raise DataError("models-differ", "models were not all fitted to the same size of dataset")

@@ -6,8 +6,7 @@ mistake is to take one estimator for another. The cases and what R answered for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,67 +23,8 @@ from compat.quantities import QUANTITIES
 from refimpl import lm
 from refimpl.distributions import t_quantile, two_sided_t, upper_chi2, upper_f
 from refimpl.formula import model_frame, model_matrix, parse
-
-Quantities = dict[str, Any]
-Spoil = Callable[[Case, Quantities], Mapping[str, Any]]
-
-COEFFICIENT_TABLE = frozenset({"std_error", "statistic", "p_value", "vcov"})  # all that follows from a covariance
-LIMITS = frozenset({"conf_low", "conf_high"})
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """What is done wrong, on which cases, in which quantities it is caught, and with what verdict."""
-
-    name: str
-    spoil: Spoil
-    cases: tuple[str, ...]
-    caught: frozenset[str]
-    verdicts: frozenset[Verdict]
-
-
-MISTAKES: dict[str, Mistake] = {}
-
-
-def mistake(cases: str, caught: str | frozenset[str], *verdicts: Verdict) -> Callable[[Spoil], Spoil]:
-    """Register a mistake under the name of its function."""
-
-    def register(spoil: Spoil) -> Spoil:
-        quantities = frozenset(caught.split()) if isinstance(caught, str) else caught
-        expected = frozenset(verdicts or {Verdict.UNEXPLAINED})
-        MISTAKES[spoil.__name__] = Mistake(spoil.__name__, spoil, tuple(cases.split()), quantities, expected)
-        return spoil
-
-    return register
-
-
-class Wrong:
-    """refimpl with one mistake."""
-
-    version = "1"
-    capabilities = refimpl.capabilities
-
-    def __init__(self, name: str, spoil: Spoil) -> None:
-        self.name = name
-        self.spoil = spoil
-
-    def fit(self, case: Case) -> Mapping[str, Any]:
-        return self.spoil(case, dict(refimpl.fit(case)))
-
-
-def with_options(case: Case, **options: Any) -> Mapping[str, Any]:
-    """What refimpl answers for other options."""
-    return refimpl.fit(case.with_data(case.data, options={**case.options, **options}))
-
-
-def scaled(q: Quantities, factor: float) -> Quantities:
-    """The covariance times a factor, and what follows from it."""
-    q["vcov"] = q["vcov"] * factor
-    q["std_error"] = q["std_error"] * np.sqrt(factor)
-    q["statistic"] = q["coef"] / q["std_error"]
-    q["p_value"] = pd.Series(two_sided_t(q["statistic"], q.get("df", q.get("df_residual"))), index=q["coef"].index)
-    return q
-
+from tests import mixed_mistakes
+from tests.mistakes import COEFFICIENT_TABLE, LIMITS, MISTAKES, Quantities, Wrong, mistake, scaled, with_options
 
 # -- degrees of freedom ----------------------------------------------------------------------------------------------
 
@@ -738,3 +678,4 @@ def test_there_are_mistakes_in_every_quantity() -> None:
     caught = frozenset().union(*(wrong.caught for wrong in MISTAKES.values()))
     assert caught - {"error"} == set(QUANTITIES)
     assert len(MISTAKES) >= 20
+    assert len(mixed_mistakes.NAMES) >= 30

@@ -27,7 +27,7 @@ from refimpl.errors import FormulaError
 
 R_FOLDER = Path(__file__).parents[1] / "r"
 ROOT = Path(__file__).parents[2]
-INSTALL = f"on Debian or Ubuntu run `sh {R_FOLDER / 'install-debian.sh'}`, elsewhere see https://cran.r-project.org"
+INSTALL = f"on Debian or Ubuntu run `sh {R_FOLDER / 'install-debian.sh'}`, elsewhere see https://www.r-project.org"
 
 Host = Literal["auto", "rpy2", "rscript"]
 

@@ -244,6 +244,58 @@ _PANEL_TESTS: Mapping[str, Callable[[Case], Any]] = {
     "pcdtest": _dependence,
 }
 
+
+def _lmer(case: Case) -> Quantities:
+    fit = refimpl.lmer(case.formula, case.data, **_given(case, "REML", "weights", "offset", "start"))
+    own = _attributes(fit, "lmer", leave_out={"objective", "theta", "ranef", "ranef_condvar", "coef_by_group"})
+    quantities = own | _limits(fit, case) | {"objective": fit.criterion, "is_singular": float(fit.is_singular)}
+    quantities["theta"] = pd.Series(fit.theta, index=fit.theta_names)
+    quantities["ranef"] = _by_level(fit.ranef)
+    quantities["ranef_condvar"] = _lower_triangles(fit)
+    quantities["coef_by_group"] = _by_level(fit.coef_by_group)
+    if (thetas := case.options.get("theta_at")) is not None:
+        quantities["objective_at"] = {str(i): fit.objective(theta) for i, theta in enumerate(thetas, 1)}
+    if (newdata := case.options.get("newdata")) is not None:
+        rows = pd.DataFrame(newdata, index=[str(i) for i in range(1, len(next(iter(newdata.values()))) + 1)])
+        quantities["predicted"] = fit.predict(rows, **_given(case, "allow_new_levels"))
+        quantities["predicted_fixed"] = fit.predict(rows, re_form="none")
+    return quantities
+
+
+def _by_level(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """group/level/column -> value."""
+    return {
+        f"{group}/{level}/{column}": value
+        for group, table in tables.items()
+        for level, row in zip(table.index, table.to_numpy(), strict=True)
+        for column, value in zip(table.columns, row.tolist(), strict=True)
+    }
+
+
+def _lower_triangles(fit: refimpl.MixedFit) -> dict[str, float]:
+    """term/level/row/column -> conditional covariance, of the lower triangles column by column."""
+    return {
+        f"{name}/{level}/{random.names[i]}/{random.names[j]}": float(C[i, j])
+        for name, random in zip(fit.term_names, fit.random, strict=True)
+        for level, C in zip(random.levels, fit.ranef_condvar[name], strict=True)
+        for j in range(len(C))
+        for i in range(j, len(C))
+    }
+
+
+def _lmer_anova(case: Case) -> Quantities:
+    texts, REML = case.formulas, case.options["REML"]
+    each = REML if isinstance(REML, list) else [REML] * len(texts)
+    weights = _given(case, "weights")
+    fits = [
+        refimpl.lmer(text, case.data, REML=flag, **weights) if model.has_bars(model.parse(text)) else
+        refimpl.lm(text, case.data, **weights)
+        for text, flag in zip(texts, each, strict=True)
+    ]  # fmt: skip
+    table = refimpl.anova(*fits, refit=case.options["refit"])
+    return {name: table[name] for name in of_estimator("lmer_anova")}
+
+
 _FITS: Mapping[str, Callable[[Case], Quantities]] = {
     "lm": _lm,
     "ols": _ols,
@@ -255,6 +307,8 @@ _FITS: Mapping[str, Callable[[Case], Quantities]] = {
     "plm": _plm,
     "plm_vcov": _plm_vcov,
     "plm_test": _plm_test,
+    "lmer": _lmer,
+    "lmer_anova": _lmer_anova,
 }
 
 implementation = Refimpl()

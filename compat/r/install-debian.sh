@@ -16,7 +16,7 @@ installed_version() {
 }
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
-    echo "This is no Debian: install R (https://cran.r-project.org) and in it the packages $(imports | tr '\n' ' ')" >&2
+    echo "This is no Debian: install R (https://www.r-project.org) and in it the packages $(imports | tr '\n' ' ')" >&2
     exit 1
 fi
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -151,6 +151,21 @@ def _uncorrelated(bar: Call, source: str) -> list[Call]:
         )
     texts = ["1"] * spec.intercept + [f"0 + {label}" for label in spec.labels]
     return [Call("|", (_moved(parse(f"~{text}").right, at), group), position=at) for text in texts]
+
+
+def without_double_bars(formula: Formula) -> Formula:
+    """The same formula with every `(x || g)` written out as ((1 | g) + (0 + x | g)), as lme4 shows it."""
+    right = _written_out(formula.right, formula.source)
+    return Formula(formula.left, right, deparse_formula(formula.left, right), formula.source)
+
+
+def _written_out(node: Expression, source: str) -> Expression:
+    if not isinstance(node, Call):
+        return node
+    if node.function == "||":
+        parts: list[Expression] = [Call("(", (bar,), position=bar.position) for bar in _uncorrelated(node, source)]
+        return reduce(lambda left, right: Call("+", (left, right), position=node.position), parts)
+    return replace(node, arguments=tuple(_written_out(argument, source) for argument in node.arguments))
 
 
 def _moved(node: Expression, position: int) -> Expression:
@@ -364,14 +379,15 @@ def _check(term: RandomTerm, n: int) -> None:
     """lme4's checks of a grouping factor (lmerControl: check.nlev.gtr.1, check.nobs.vs.nlev, check.nobs.vs.nRE)."""
     count = len(term.levels)
     if count < 2:
-        raise DataError("r-error", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
+        raise DataError("one-level-group", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
     if count >= n:
         raise DataError(
-            "r-error", f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})"
+            "too-many-levels",
+            f"the number of levels of '{term.group}' ({count}) must be < the number of observations ({n})",
         )
     if term.n_columns >= n:
         raise DataError(
-            "r-error",
+            "too-many-random-effects",
             f"number of observations (={n}) <= number of random effects (={term.n_columns}) "
             f"for term ({term.bar.label}): they and the residual variance cannot be told apart",
         )
@@ -394,7 +410,9 @@ def mixed_frame(
     """
     fixed, bars = split_bars(formula)
     if not bars:
-        raise FormulaError("r-error", "no random effects terms: a formula such as y ~ x + (1 | g)", formula.source, 0)
+        raise FormulaError(
+            "no-random-effects", "no random effects terms: no bar as in y ~ x + (1 | g)", formula.source, 0
+        )
     if formula.left is None:
         raise FormulaError("r-error", "a mixed model needs a response", formula.source, 0)
     frame = model_frame(_rebuilt(formula, _plussed(formula.right, formula.source)), data, extra, na_action, keep)

@@ -33,14 +33,14 @@ def widest(texts: Sequence[str]) -> int:
     return max(map(display_width, texts), default=0)
 
 
-def print_named(names: Sequence[str], cells: Sequence[str], width: int = WIDTH) -> list[str]:
+def print_named(names: Sequence[str], cells: Sequence[str], width: int = WIDTH, gap: int = 1) -> list[str]:
     """A named vector: a line of names above a line of values, as many to a line as fit (R: print.default)."""
     each = widest([*names, *cells])
-    per_line = max(1, width // (each + 1))
+    per_line = max(1, width // (each + gap))
     lines = []
     for start in range(0, len(cells), per_line):
         for row in (names, cells):
-            lines.append("".join(pad_left(text, each) + " " for text in row[start : start + per_line]))
+            lines.append("".join(pad_left(text, each) + " " * gap for text in row[start : start + per_line]))
     return lines
 
 

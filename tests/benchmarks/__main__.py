@@ -16,7 +16,12 @@ from tests.benchmarks.table import markdown, print_table, shortfalls
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"all, or some of: {', '.join(SUITES)}")
+    parser.add_argument(
+        "suites",
+        nargs="*",
+        metavar="SUITE",
+        help=f"all, or some of: {', '.join(SUITES)}; a name brings those that begin with it",
+    )
     parser.add_argument("--sizes", type=float, nargs="+", metavar="N", help="rows, in place of the suite's own sizes")
     parser.add_argument("--repetitions", type=int, metavar="N", help="runs that a median is of (default: by size)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="contenders beside refimpl (default: all)")
@@ -29,10 +34,11 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run what the command line asks for; 1 where --strict finds something short."""
     given = arguments()
-    names = given.suites or list(SUITES)
-    if unknown := sorted(set(names) - set(SUITES)):
+    asked = given.suites or list(SUITES)
+    if unknown := sorted(set(asked) - set(SUITES)):
         print(f"no such suite: {', '.join(unknown)}", file=sys.stderr)
         return 2
+    names = [name for name in SUITES if any(name == one or name.startswith(f"{one}_") for one in asked)]
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)

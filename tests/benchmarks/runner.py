@@ -165,11 +165,11 @@ class Session:
 
     def measure(self, task: Task) -> None:
         """Ask everybody in turn, as often as the size allows; add the task's rows to the result."""
-        repetitions, times = effort(self.n, self.options.repetitions)
+        repetitions, times = effort(self.n, self.options.repetitions or task.repetitions)
         runs: dict[str, list[list[float]]] = {name: [] for name in self.children}
         checks: dict[str, np.ndarray] = {}
         lacking = [name for name in self.children if task.name not in self.result.about[name]["tasks"]]
-        absent = {**self.result.missing, **dict.fromkeys(lacking, "-")}
+        absent = {**self.result.missing, **dict.fromkeys([*lacking, *self.spared()], "-")}
         for _ in range(repetitions):
             for name, child in self.children.items():
                 if name in absent:
@@ -187,6 +187,10 @@ class Session:
         measured = task.design_columns and self.n >= MEMORY_FROM and "refimpl" in self.children
         memory = self.memory(task) if measured else (None, None)
         self.add_rows(task, {name: r for name, r in runs.items() if name not in absent}, absent, checks, memory)
+
+    def spared(self) -> list[str]:
+        """Those who are not asked to do so many rows."""
+        return [c.name for c in self.result.contenders if c.most_rows is not None and self.n > c.most_rows]
 
     def memory(self, task: Task) -> tuple[float, float]:
         """Peak memory of refimpl's task in a fresh process, resident and allocated, in design matrices."""

@@ -42,6 +42,7 @@ class Task:
     calls: int = 1  # how many times the thing is done in one run
     sizes: Literal["all", "first"] = "all"
     agreement: float = 1e-6  # how far the others' results may be from ours, relatively
+    repetitions: int | None = None  # rounds at most
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Contender:
     language: Literal["python", "R"]
     openblas: bool = False
     must_beat: tuple[str, ...] | None = None  # the tasks in which refimpl has to be ahead; all where None
+    times: float = 1.0  # of refimpl's time, that it must take there at least
+    must_agree: bool = True  # whether its results have to be refimpl's
+    most_rows: int | None = None  # more than these it is not asked to do
 
 
 @dataclass(frozen=True)

@@ -131,15 +131,17 @@ def shortfalls(result: Result) -> list[str]:
         for contender in result.contenders[1:]:
             ratio = row.ratio(contender.name)
             held = contender.must_beat is None or row.task.name in contender.must_beat
-            if held and ratio is not None and ratio < 1.0:
-                found.append(f"behind: {name}: {contender.label} takes {ratio:.2f} of refimpl's time")
+            if held and ratio is not None and ratio < contender.times:
+                least = f", not {contender.times:g}" if contender.times != 1.0 else ""
+                found.append(f"behind: {name}: {contender.label} takes {ratio:.2f} of refimpl's time{least}")
         if row.ours is None:
             found.append(f"not measured: {name}")
         if row.resident is not None and row.resident > result.suite.memory_limit:
             found.append(f"memory: {name}: {row.resident:.1f} design matrices")
+        free = {contender.name for contender in result.contenders if not contender.must_agree}
         found += [
             f"disagreement: {name}: {other} by {size:.1e}"
             for other, size in row.disagreement.items()
-            if not size <= row.task.agreement
+            if other not in free and not size <= row.task.agreement
         ]
     return found

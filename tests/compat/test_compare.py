@@ -283,22 +283,6 @@ def test_a_convention_must_give_all_cells(case: Case) -> None:
     assert {row.verdict for row in rows if row.cell.quantity == "vcov"} == {Verdict.UNEXPLAINED}
 
 
-@pytest.mark.parametrize(
-    ("above", "verdict"),
-    [(1.0, Verdict.CANDIDATE_NOT_CONVERGED), (-1.0, Verdict.REFERENCE_NOT_CONVERGED), (0.0, Verdict.UNEXPLAINED)],
-)
-def test_the_objective_says_who_stopped_early(
-    case: Case, above: float, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from compat import quantities
-
-    theta = quantities.Quantity("theta", quantities.Labels.VECTOR, quantities.Kind.OPTIMISED, "", "", frozenset())
-    monkeypatch.setitem(quantities.QUANTITIES, "theta", theta)
-    expected = {"objective": 100.0, "theta": {"a": 1.0}}
-    rows = compare(case, {"objective": 100.0 + above, "theta": {"a": 1.5}}, expected)
-    assert {str(row.cell): row.verdict for row in rows}["theta[a]"] is verdict
-
-
 def test_a_known_defect_excuses_its_cells_only() -> None:
     rows = [
         Row(Cell("vcov", ("a", "a")), Verdict.UNEXPLAINED),

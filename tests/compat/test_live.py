@@ -19,6 +19,8 @@ from tests.compat.trees import alter_digit, small_tree
 
 pytestmark = pytest.mark.live
 
+RIGHT = {Verdict.MATCH, Verdict.KNOWN_REFERENCE_DEFECT, Verdict.REFERENCE_NOT_CONVERGED}
+
 
 @pytest.fixture(scope="module")
 def live() -> list[Result]:
@@ -41,12 +43,15 @@ def test_nothing_is_unexplained_against_r_asked_now(live: list[Result], name: st
     results = [result for result in live if result.implementation == name]
     assert len(results) == len(load_cases())
     assert {str(row.cell): row.reason for result in results for row in result.bad} == {}
-    assert {result.verdict for result in results} - {Verdict.MATCH, Verdict.KNOWN_REFERENCE_DEFECT} <= {Verdict.NOT_RUN}
-    assert sum(result.verdict is Verdict.NOT_RUN for result in results) < 10  # data that is not here
+    assert {result.verdict for result in results} - RIGHT <= {Verdict.NOT_RUN}
+    absent = [result.case.features for result in results if result.verdict is Verdict.NOT_RUN]
+    assert all("external-data" in features for features in absent)
 
 
 def test_r_repeats_most_numbers_to_the_last_bit_whatever_its_blas(live: list[Result]) -> None:
-    rows = [row for result in live if result.implementation == "r" for row in result.rows if row.verdict not in ABSENT]
+    # lme4's search stops where its last bits send it; how far apart two ends may be is for the verdicts
+    of_r = [one for one in live if one.implementation == "r" and not one.case.estimator.startswith("lmer")]
+    rows = [row for result in of_r for row in result.rows if row.verdict not in ABSENT]
     assert len(rows) > 20000
     assert min(row.digits for row in rows if row.digits is not None) > 5
     assert sum(row.got == row.expected or row.got != row.got or row.got is None for row in rows) > 0.5 * len(rows)

@@ -229,8 +229,12 @@ def test_relation_says_what_it_is_in_one_sentence(relation: Relation) -> None:
     assert relation.estimators <= set(ESTIMATORS)
 
 
+WITHOUT_RELATIONS = {"lmer", "lmer_anova"}  # held to lme4, to certified optima and to the textbook so far
+
+
 def test_every_estimator_has_relations() -> None:
-    assert set().union(*(relation.estimators for relation in RELATIONS.values())) == set(ESTIMATORS)
+    related = set().union(*(relation.estimators for relation in RELATIONS.values()))
+    assert related == set(ESTIMATORS) - WITHOUT_RELATIONS
 
 
 def test_a_row_is_described_with_what_was_allowed() -> None:

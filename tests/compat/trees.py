@@ -25,9 +25,9 @@ def small_tree(folder: Path, *ids: str) -> Path:
         _copy(real / "expected" / STACK / f"{case}.json", tree / "expected" / STACK / f"{case}.json")
         for found in (real / "data").glob(f"{data}.*"):
             _copy(found, tree / "data" / found.name)
-    for certified in (real / "published" / "nist").glob("*.json"):
+    for certified in [*(real / "published" / "nist").glob("*.json"), *(real / "certified").glob("*.json")]:
         if json.loads(certified.read_text())["case"] in ids:
-            _copy(certified, tree / "published" / "nist" / certified.name)
+            _copy(certified, tree / certified.relative_to(real))
     return tree
 
 

@@ -47,7 +47,8 @@ def request_of(one: Print) -> dict[str, Any]:
 
 
 def test_every_print_is_frozen_and_nothing_else() -> None:
-    assert {path.stem for path in FOLDER.glob("*.json")} == {one.id for one in PRINTS} | set(BATTERY)
+    linear = {path.stem for path in FOLDER.glob("*.json") if not path.stem.startswith("lmer-")}
+    assert linear == {one.id for one in PRINTS} | set(BATTERY)
     assert len({one.id for one in PRINTS}) == len(PRINTS) > 200
     assert NOT_PRINTED.keys() & {one.id for one in PRINTS} == set()
 
