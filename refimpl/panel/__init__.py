@@ -6,17 +6,16 @@ phtest(fit, plm(..., model="random"))      # tests
 """
 
 from .covariance import (
-    SMALL_SAMPLE,
     plm_vcov_bk,
     plm_vcov_dc,
     plm_vcov_hc,
-    plm_vcov_neighbour,
     plm_vcov_nw,
     plm_vcov_scc,
 )
 from .effects import fixef, predict, ranef, within_intercept
 from .index import pdim
 from .models import PanelFit, plm
+from .neighbours import SMALL_SAMPLE, plm_vcov_fixest, plm_vcov_linearmodels, plm_vcov_neighbour
 from .tests import (
     PanelTest,
     pbgtest,
@@ -46,7 +45,9 @@ __all__ = [
     "plm",
     "plm_vcov_bk",
     "plm_vcov_dc",
+    "plm_vcov_fixest",
     "plm_vcov_hc",
+    "plm_vcov_linearmodels",
     "plm_vcov_neighbour",
     "plm_vcov_nw",
     "plm_vcov_scc",

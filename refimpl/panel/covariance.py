@@ -1,8 +1,8 @@
-"""Robust covariances of a panel model: plm's vcovHC, vcovBK, vcovNW, vcovSCC and vcovDC, and its neighbours' factors.
+"""Robust covariances of a panel model: plm's vcovHC, vcovBK, vcovNW, vcovSCC and vcovDC.
 
 All but Beck and Katz's are sums over the panel of the scores x u of the *transformed* data (Millo 2017, J. Stat.
 Software 82(3)). k counts the transformed columns only: plm never counts the effects that the transformation absorbs.
-A small-sample factor is data: a name, a closed form and who uses it, in SMALL_SAMPLE.
+The neighbours' factors are in neighbours.py.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Parts:
 
 def parts_of(fit: PanelFit, type: str) -> Parts:
     """The columns, corrected residuals and bread of a fit; of unbalanced two-way random effects in levels, as plm."""
-    _check("type", type, TYPES)
+    check("type", type, TYPES)
     if fit.model == "between":
         raise DataError("bad-option", "a robust covariance is for within, random, pooling and fd models")
     if fit.levels.weights is not None:
@@ -158,13 +158,15 @@ def bartlett(lag: int, maxlag: int) -> float:
     return 1 - lag / (maxlag + 1)
 
 
-def _named(fit: PanelFit, matrix: Array, cluster: str, name: str) -> pd.DataFrame:
+def named(fit: PanelFit, matrix: Array, cluster: str, name: str) -> pd.DataFrame:
+    """The covariance under the coefficients' names, with what it is clustered by and what it is called."""
     frame = pd.DataFrame(matrix, index=fit.coef_names, columns=fit.coef_names)
     frame.attrs |= {"cluster": cluster, "name": name}
     return frame
 
 
-def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def check(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse an option that is none of those allowed."""
     if value not in allowed:
         raise DataError("bad-option", f"{name} must be one of {', '.join(allowed)}; not {value!r}")
 
@@ -183,11 +185,11 @@ def plm_vcov_hc(
     and columns of the transformed data: plm before 2.6-6 took other rows for fd models.
     Raises DataError `bad-option` for another option, a between model or a weighted one.
     """
-    _check("method", method, tuple(INNER))
-    _check("cluster", cluster, ("group", "time"))
+    check("method", method, tuple(INNER))
+    check("cluster", cluster, ("group", "time"))
     parts, inner = parts_of(fit, type), INNER[method]
     meat = parts.factor(type, inner, cluster) * parts.meat(cluster, inner)
-    return _named(fit, parts.sandwich(meat), cluster, "vcovHC")
+    return named(fit, parts.sandwich(meat), cluster, "vcovHC")
 
 
 def plm_vcov_scc(
@@ -201,7 +203,7 @@ def plm_vcov_scc(
 
     `maxlag`: by default the integer part of T^(1/4), T the most rows of an individual; `weight(lag, maxlag)`.
     """
-    _check("inner", inner, ("cluster", "white", "diagavg"))
+    check("inner", inner, ("cluster", "white", "diagavg"))
     parts = parts_of(fit, type)
     lags = int(fit.levels.panel.id.counts.max() ** 0.25) if maxlag is None else maxlag
     meat = parts.meat("time", inner)
@@ -209,7 +211,7 @@ def plm_vcov_scc(
         A = parts.lagged(lag, inner)
         meat = meat + weight(lag, lags) * (A + A.T)
     name = "vcovNW" if inner == "white" else "vcovSCC"
-    return _named(fit, parts.sandwich(parts.factor(type, inner, "time") * meat), "time", name)
+    return named(fit, parts.sandwich(parts.factor(type, inner, "time") * meat), "time", name)
 
 
 def plm_vcov_nw(
@@ -231,7 +233,7 @@ def plm_vcov_dc(fit: PanelFit, type: Type = "HC0") -> pd.DataFrame:
         (-1, "group", "white"),
     )
     meat = sum(sign * parts.factor(type, inner, by) * parts.meat(by, inner) for sign, by, inner in terms)
-    return _named(fit, parts.sandwich(np.asarray(meat)), "group-time", "vcovDC")
+    return named(fit, parts.sandwich(np.asarray(meat)), "group-time", "vcovDC")
 
 
 def plm_vcov_bk(fit: PanelFit, type: Type = "HC0", cluster: Cluster = "group", diagonal: bool = False) -> pd.DataFrame:
@@ -241,8 +243,8 @@ def plm_vcov_bk(fit: PanelFit, type: Type = "HC0", cluster: Cluster = "group", d
     cluster "group" where the first individual lacks an early time; here they are the right ones.
     Raises DataError: bad-option (no type "sss"; a pair of individual and time that occurs twice).
     """
-    _check("type", type, ("HC0", *CORRECTIONS))
-    _check("cluster", cluster, ("group", "time"))
+    check("type", type, ("HC0", *CORRECTIONS))
+    check("cluster", cluster, ("group", "time"))
     parts = parts_of(fit, type)
     if parts.panel.duplicated:
         raise DataError("bad-option", "Beck and Katz's covariance needs one row for each individual and time")
@@ -255,126 +257,10 @@ def plm_vcov_bk(fit: PanelFit, type: Type = "HC0", cluster: Cluster = "group", d
         S = np.diag(np.diag(S))
     columns = [sparse.coo_array((x, place), shape).tocsr() for x in parts.X.T]
     meat = np.array([[column_form(a, S, b) for b in columns] for a in columns])
-    return _named(fit, parts.sandwich(meat), cluster, "vcovBK")
+    return named(fit, parts.sandwich(meat), cluster, "vcovBK")
 
 
 def column_form(a: sparse.csr_array, S: Array, b: sparse.csr_array, block: int = 4096) -> float:
     """The sum over rows r of a_r S b_r', a block of rows at a time."""
     blocks = (slice(i, i + block) for i in range(0, a.shape[0], block))
     return float(sum(b[rows].multiply(a[rows] @ S).sum() for rows in blocks))
-
-
-# ----------------------------------------------------------------------------------------------------------
-# The neighbours: the same sandwich, other factors
-# ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What small-sample factors count: rows N, slopes k, clusters G, `effects` absorbed (constants of the dummy model)
-    and how many of them are `nested` in the clusters."""
-
-    N: int
-    k: int
-    G: int
-    effects: int
-    nested: int
-
-
-@dataclass(frozen=True)
-class SmallSample:
-    """A small-sample factor of a clustered covariance: its closed form, and who uses it when not told otherwise."""
-
-    name: str
-    formula: str
-    used_by: tuple[str, ...]
-    factor: Callable[[Counts], float]
-
-
-def linearmodels_factor(
-    c: Counts, debiased: bool = True, group_debias: bool = False, count_effects: bool | None = None
-) -> float:
-    """linearmodels' PanelOLS: N/(N-k-effects) if debiased, else N/(N-effects); G/(G-1) (N-1)/N if group_debias.
-
-    Effects are 0 unless they are counted; None counts them where they are not nested in the clusters (its auto_df).
-    """
-    effects = c.effects if (c.effects != c.nested if count_effects is None else count_effects) else 0
-    rows = c.N / (c.N - effects - (c.k if debiased else 0))
-    return rows * (c.G / (c.G - 1) * (c.N - 1) / c.N if group_debias else 1.0)
-
-
-def fixest_factor(
-    c: Counts,
-    k_adj: bool = True,
-    k_fixef: Literal["none", "nonnested", "full"] = "nonnested",
-    G_adj: bool = True,
-) -> float:
-    """fixest's and pyfixest's ssc: (N-1)/(N-K) if k_adj and G/(G-1) if G_adj.
-
-    K is k ("none"), plus the effects that are not nested in the clusters and one ("nonnested"), plus all ("full").
-    """
-    counted = {"none": 0, "nonnested": c.effects - c.nested + (c.nested > 0), "full": c.effects}[k_fixef]
-    return ((c.N - 1) / (c.N - c.k - counted) if k_adj else 1.0) * (c.G / (c.G - 1) if G_adj else 1.0)
-
-
-SMALL_SAMPLE: Mapping[str, SmallSample] = {
-    s.name: s
-    for s in (
-        SmallSample(
-            "HC0", "1",
-            ("plm vcovHC()", "linearmodels clustered, debiased=False", "pyfixest ssc(k_adj=False, G_adj=False)"),
-            lambda c: 1.0,
-        ),
-        SmallSample(
-            "HC1", "N / (N - k)",
-            ('plm vcovHC(type = "HC1")', "linearmodels clustered"),
-            linearmodels_factor,
-        ),
-        SmallSample(
-            "count-effects", "N / (N - k - effects)",
-            ("linearmodels clustered, auto_df=False, count_effects=True",),
-            lambda c: linearmodels_factor(c, count_effects=True),
-        ),
-        SmallSample(
-            "CR1", "G / (G - 1)",
-            ("pyfixest ssc(k_adj=False, G_adj=True)", "clubSandwich CR1"),
-            lambda c: fixest_factor(c, k_adj=False),
-        ),
-        SmallSample(
-            "sss", "G / (G - 1) (N - 1) / (N - k)",
-            ('plm vcovHC(type = "sss")', "linearmodels group_debias=True", 'pyfixest ssc(k_fixef="none")'),
-            lambda c: fixest_factor(c, k_fixef="none"),
-        ),
-        SmallSample(
-            "xtreg", "G / (G - 1) (N - 1) / (N - k - 1)",
-            ("Stata xtreg, fe", "fixest and pyfixest, effects nested in the clusters"),
-            fixest_factor,
-        ),
-        SmallSample(
-            "areg", "G / (G - 1) (N - 1) / (N - k - effects)",
-            ("Stata areg", "vcovCL of lm with dummies", "linearmodels group_debias=True, count_effects=True",
-             'pyfixest ssc(k_fixef="full")'),
-            lambda c: fixest_factor(c, k_fixef="full"),
-        ),
-    )
-}  # fmt: skip
-
-
-def counts_of(fit: PanelFit, cluster: Cluster = "group") -> Counts:
-    """What the factors count in a within or pooling model clustered by individual or time."""
-    if fit.model not in ("within", "pooling"):
-        raise DataError("bad-option", "the neighbours' factors are defined for within and pooling models")
-    panel = fit.levels.panel
-    G = panel.n if cluster == "group" else panel.T
-    slopes = sum(name != "(Intercept)" for name in fit.coef_names)
-    if fit.model == "pooling":
-        return Counts(fit.nobs, fit.rank, G, 0, 0)
-    absorbed = {"individual": panel.n, "time": panel.T, "twoways": panel.n + panel.T - 1}[fit.effect]
-    own = (fit.effect in ("individual", "twoways")) if cluster == "group" else (fit.effect in ("time", "twoways"))
-    return Counts(fit.nobs, slopes, G, absorbed, G if own else 0)
-
-
-def plm_vcov_neighbour(fit: PanelFit, convention: str, cluster: Cluster = "group") -> pd.DataFrame:
-    """The clustered covariance of a within or pooling model under a factor of SMALL_SAMPLE, by its name."""
-    _check("convention", convention, tuple(SMALL_SAMPLE))
-    return plm_vcov_hc(fit, cluster=cluster) * SMALL_SAMPLE[convention].factor(counts_of(fit, cluster))

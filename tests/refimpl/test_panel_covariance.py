@@ -21,7 +21,9 @@ from refimpl import (
     plm,
     plm_vcov_bk,
     plm_vcov_dc,
+    plm_vcov_fixest,
     plm_vcov_hc,
+    plm_vcov_linearmodels,
     plm_vcov_neighbour,
     plm_vcov_nw,
     plm_vcov_scc,
@@ -30,7 +32,7 @@ from refimpl import (
 from refimpl.formula.evaluate import Evaluator
 from refimpl.formula.grammar import parse
 from refimpl.formula.values import Numeric
-from refimpl.panel.covariance import SMALL_SAMPLE, Counts, counts_of, fixest_factor, linearmodels_factor
+from refimpl.panel.neighbours import SMALL_SAMPLE, Counts, counts_of, fixest_factor, linearmodels_factor
 
 Array = np.ndarray
 TYPES = ("HC0", "sss", "HC1", "HC2", "HC3", "HC4")
@@ -244,6 +246,30 @@ def test_effects_that_clusters_do_not_nest_are_counted() -> None:
     assert linearmodels_factor(both, group_debias=True, count_effects=True) == pytest.approx(10 / 9 * 199 / (200 - 31))
 
 
+@pytest.mark.parametrize(("G_df", "factors"), [("min", (10 / 9,) * 3), ("conventional", (10 / 9, 20 / 19, 200 / 199))])
+def test_both_clusterings_are_a_sum_each_with_its_factor(
+    G_df: Any, factors: tuple[float, ...], grunfeld: PanelFit
+) -> None:
+    summands = plm_vcov_hc(grunfeld), plm_vcov_hc(grunfeld, cluster="time"), -plm_vcov_hc(grunfeld, "white1")
+    rows = 199 / (200 - 2 - 1)
+    wanted = sum(rows * f * V.to_numpy() for f, V in zip(factors, summands, strict=True))
+    close(plm_vcov_fixest(grunfeld, "both", G_df=G_df), wanted)
+    own = 10 / 9 * 199 / 200, 20 / 19 * 199 / 200, 1.0
+    wanted = sum(200 / 188 * f * V.to_numpy() for f, V in zip(own, summands, strict=True))
+    close(plm_vcov_linearmodels(grunfeld, "both", group_debias=True), wanted)
+    assert plm_vcov_fixest(grunfeld).equals(plm_vcov_neighbour(grunfeld, "xtreg"))
+
+
+def test_rows_of_one_cell_are_one_cluster() -> None:
+    data = load_data("grunfeld")
+    twice = pd.concat([data, data.iloc[:30]])
+    with pytest.warns(UserWarning, match="duplicate"):
+        fit = plm("inv ~ value + capital", twice, ("firm", "year"))
+    found = plm_vcov_fixest(fit, "both", k_adj=False, G_adj=False)
+    cells = vcov_cluster(lm("inv ~ value + capital + factor(firm)", twice), ["firm", "year"], "CR0")
+    close(found, cells.loc[fit.coef_names, fit.coef_names].to_numpy())
+
+
 def test_hc1_of_differences_is_not_below_one() -> None:
     """plm 2.6-2 multiplies by 190/197 where 190/187 belongs; the case plm-vcov-fd-arellano-hc1 shows it."""
     fit = plm("inv ~ value + capital", load_data("grunfeld"), ("firm", "year"), "fd")
@@ -254,6 +280,9 @@ REFUSED: list[tuple[Callable[[PanelFit], Any], str]] = [
     (lambda fit: plm_vcov_hc(fit, "white"), "bad-option"),  # type: ignore[arg-type]
     (lambda fit: plm_vcov_hc(fit, type="HC5"), "bad-option"),  # type: ignore[arg-type]
     (lambda fit: plm_vcov_hc(fit, cluster="firm"), "bad-option"),  # type: ignore[arg-type]
+    (lambda fit: plm_vcov_fixest(fit, "firm"), "bad-option"),  # type: ignore[arg-type]
+    (lambda fit: plm_vcov_fixest(fit, k_fixef="nested"), "bad-option"),  # type: ignore[arg-type]
+    (lambda fit: plm_vcov_linearmodels(fit, "firm"), "bad-option"),  # type: ignore[arg-type]
     (lambda fit: plm_vcov_bk(fit, "sss"), "bad-option"),  # type: ignore[arg-type]
     (lambda fit: plm_vcov_scc(fit, inner="none"), "bad-option"),  # type: ignore[arg-type]
     (lambda fit: plm_vcov_neighbour(fit, "stata"), "bad-option"),

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from compat.cases import load_data
-from refimpl import PanelFit, plm, plm_vcov_hc
-from refimpl.panel.covariance import counts_of, fixest_factor, linearmodels_factor
+from refimpl import PanelFit, plm, plm_vcov_fixest, plm_vcov_linearmodels
 
 EFFECTS = {"individual": "firm", "time": "year", "twoways": "firm + year"}
 LEFT_OUT = {"balanced": [], "unbalanced": [3, 17, 50, 51, 120, 121, 122]}
@@ -26,31 +25,35 @@ def model(request: pytest.FixtureRequest) -> tuple[pd.DataFrame, PanelFit]:
     return data, plm("inv ~ value + capital", data, ("firm", "year"), effect=effect)
 
 
-def ratio(theirs: Any, fit: PanelFit) -> np.ndarray:
-    """Every cell of a covariance over that without any factor."""
-    return np.asarray(theirs) / plm_vcov_hc(fit).to_numpy()
+def close(got: pd.DataFrame, wanted: Any) -> None:
+    """Equal but for what the libraries' own arithmetic leaves."""
+    np.testing.assert_allclose(got, np.asarray(wanted), rtol=1e-6)
 
 
-def test_linearmodels(model: tuple[pd.DataFrame, PanelFit]) -> None:
+@pytest.mark.parametrize("cluster", ["group", "time", "both"])
+def test_linearmodels(model: tuple[pd.DataFrame, PanelFit], cluster: Any) -> None:
     library = pytest.importorskip("linearmodels.panel")
     data, fit = model
     indexed, effect = data.set_index(["firm", "year"]), fit.effect
     absorbed = {"entity_effects": effect != "time", "time_effects": effect != "individual"}
+    clusters = {"cluster_entity": cluster != "time", "cluster_time": cluster != "group"}
     theirs = library.PanelOLS(indexed["inv"], indexed[["value", "capital"]], **absorbed)
     for debiased, group_debias, counted in product((True, False), (True, False), (None, True, False)):
         options = {} if counted is None else {"auto_df": False, "count_effects": counted}
-        options |= {"debiased": debiased, "group_debias": group_debias}
-        found = theirs.fit(cov_type="clustered", cluster_entity=True, **options).cov
-        factor = linearmodels_factor(counts_of(fit), debiased, group_debias, counted)
-        np.testing.assert_allclose(ratio(found, fit), factor, rtol=1e-7)
+        options |= {"debiased": debiased, "group_debias": group_debias} | clusters
+        found = theirs.fit(cov_type="clustered", **options).cov
+        close(plm_vcov_linearmodels(fit, cluster, debiased, group_debias, counted), found)
 
 
-def test_pyfixest(model: tuple[pd.DataFrame, PanelFit]) -> None:
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+@pytest.mark.parametrize("cluster", ["group", "time", "both"])
+def test_pyfixest(model: tuple[pd.DataFrame, PanelFit], cluster: Any) -> None:
     library = pytest.importorskip("pyfixest")
     data, fit = model
     formula = f"inv ~ value + capital | {EFFECTS[fit.effect]}"
-    for k_adj, k_fixef, G_adj in product((True, False), ("none", "nonnested", "full"), (True, False)):
-        options = {"k_adj": k_adj, "k_fixef": k_fixef, "G_adj": G_adj}
-        theirs = library.feols(formula, data, vcov={"CRV1": "firm"}, ssc=library.ssc(**options))
-        factor = fixest_factor(counts_of(fit), **options)
-        np.testing.assert_allclose(ratio(theirs._vcov, fit), factor, rtol=1e-6)
+    named = {"CRV1": {"group": "firm", "time": "year", "both": "firm + year"}[cluster]}
+    choices = product((True, False), ("none", "nonnested", "full"), (True, False), ("min", "conventional"))
+    for k_adj, k_fixef, G_adj, G_df in choices:
+        options = {"k_adj": k_adj, "k_fixef": k_fixef, "G_adj": G_adj, "G_df": G_df}
+        theirs = library.feols(formula, data, vcov=named, ssc=library.ssc(**options))
+        close(plm_vcov_fixest(fit, cluster, **options), theirs._vcov)
