@@ -24,7 +24,8 @@ __all__ = ["ERROR_KINDS", "Case", "CaseError", "DataUnavailable", "case_in_memor
 ErrorKind = Literal[
     "unknown-column", "no-rows", "non-numeric-response", "infinite-values", "one-level-factor",
     "unseen-level", "cluster-length", "cluster-missing", "one-cluster", "models-differ", "bad-option",
-    "rank-deficient", "formula-syntax", "formula-forbidden", "formula-too-large", "not-converged",
+    "rank-deficient", "missing-index", "empty-model", "not-estimable",
+    "formula-syntax", "formula-forbidden", "formula-too-large", "not-converged",
     "no-random-effects", "one-level-group", "too-many-levels", "too-many-random-effects",
     "r-error", "crash", "timeout", "no-answer", "exception",
 ]  # fmt: skip
@@ -105,6 +106,57 @@ class AnovaOptions(_Options, frozen=True, kw_only=True):
 
     formulas: Annotated[list[str], msgspec.Meta(min_length=1)]
     weights: str | None = None
+
+
+HausmanModel = Literal["within", "random", "between"]
+RandomModel = Literal["within", "pooling", "Between", "between"]
+
+
+class PanelOptions(_Options, frozen=True, kw_only=True):
+    """What every panel case says: the columns of individual and time (or the number of individuals), and the effect."""
+
+    index: Annotated[list[str], msgspec.Meta(min_length=1, max_length=2)] | int
+    effect: Literal["individual", "time", "twoways"] = "individual"
+
+
+class PlmOptions(PanelOptions, frozen=True, kw_only=True):
+    """Options of plm: `random_*` how variance components are estimated, `newdata` the columns to predict for."""
+
+    model: Literal["within", "random", "between", "pooling", "fd"] = "within"
+    random_method: Literal["swar", "amemiya", "walhus", "nerlove"] | None = None
+    random_models: list[RandomModel] | None = None
+    random_dfcor: list[int] | None = None
+    weights: str | None = None
+    level: Level = 0.95
+    newdata: dict[str, list[Cell]] | None = None
+    na_fill: bool = False
+
+
+class PlmVcovOptions(PanelOptions, frozen=True, kw_only=True):
+    """Options of plm_vcov: which of plm's vcovHC, vcovBK, vcovNW, vcovSCC, vcovDC, of which model."""
+
+    vcov: Literal["HC", "BK", "NW", "SCC", "DC"]
+    type: Literal["HC0", "sss", "HC1", "HC2", "HC3", "HC4"] = "HC0"
+    model: Literal["within", "random", "pooling", "fd", "between"] = "within"
+    random_method: Literal["swar", "amemiya", "walhus", "nerlove"] | None = None
+    method: Literal["arellano", "white1", "white2"] | None = None
+    cluster: Literal["group", "time"] | None = None
+    maxlag: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    inner: Literal["cluster", "white", "diagavg"] | None = None
+    diagonal: bool | None = None
+
+
+class PlmTestOptions(PanelOptions, frozen=True, kw_only=True):
+    """Options of plm_test: plm's function by name, and what it is told; `models` those that phtest compares."""
+
+    test: Literal["pFtest", "phtest", "plmtest", "pbgtest", "pwartest", "pcdtest"]
+    model: Literal["within", "random", "pooling"] | None = None
+    random_method: Literal["swar", "amemiya", "walhus", "nerlove"] | None = None
+    models: Annotated[list[HausmanModel], msgspec.Meta(min_length=2, max_length=2)] | None = None
+    method: Literal["chisq", "aux"] | None = None
+    robust: bool = False
+    type: str | None = None
+    order: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 Theta = Annotated[list[float], msgspec.Meta(min_length=1)]
@@ -195,6 +247,24 @@ class AnovaCase(_CaseFile, frozen=True, kw_only=True, tag="anova"):
     options: AnovaOptions
 
 
+class PlmCase(_CaseFile, frozen=True, kw_only=True, tag="plm"):
+    """A case of plm's plm."""
+
+    options: PlmOptions
+
+
+class PlmVcovCase(_CaseFile, frozen=True, kw_only=True, tag="plm_vcov"):
+    """A case of a robust covariance of a panel model."""
+
+    options: PlmVcovOptions
+
+
+class PlmTestCase(_CaseFile, frozen=True, kw_only=True, tag="plm_test"):
+    """A case of a test of panel models."""
+
+    options: PlmTestOptions
+
+
 class LmerCase(_CaseFile, frozen=True, kw_only=True, tag="lmer"):
     """A case of lme4's lmer."""
 
@@ -208,8 +278,9 @@ class LmerAnovaCase(_CaseFile, frozen=True, kw_only=True, tag="lmer_anova"):
 
 
 CaseFile = (
-    LmCase | OlsCase | RobcovCase | VcovHcCase | VcovClusterCase | MlSandwichCase | AnovaCase | LmerCase | LmerAnovaCase
-)
+    LmCase | OlsCase | RobcovCase | VcovHcCase | VcovClusterCase | MlSandwichCase | AnovaCase
+    | PlmCase | PlmVcovCase | PlmTestCase | LmerCase | LmerAnovaCase
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

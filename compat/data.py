@@ -1,7 +1,8 @@
 """Data sets by name: a CSV of short decimals beside a JSON that says what its columns are.
 
 Every implementation is handed the frame made here, so all see the same doubles; nobody parses a file twice.
-Data that is not in the repository comes from the folder RCOMPAT_DATA or by download, checked by its sha256.
+Data that is not in the repository comes from the folder RCOMPAT_DATA, by download, or from the R package that ships
+it (r_data), checked by its sha256.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from compat.r_data import exported
 
 ColumnType = Literal["double", "integer", "logical", "factor", "ordered", "character"]
 
@@ -38,7 +41,10 @@ class ColumnSpec(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True,
 
 
 class DataSpec(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """The JSON beside a CSV: where it comes from, what its columns are, and its two checksums."""
+    """The JSON beside a CSV: where it comes from, what its columns are, and its two checksums.
+
+    A set that is not in the repository has a `url`, or an `r_package` that ships it as `r_object`.
+    """
 
     name: str
     description: str
@@ -48,6 +54,8 @@ class DataSpec(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
     sha256_doubles: str
     columns: dict[str, ColumnSpec]
     url: str | None = None
+    r_package: str | None = None
+    r_object: str | None = None
     file: str | None = None
     missing: list[str] = msgspec.field(default_factory=lambda: ["NA"])
     keep_where_not_missing: list[str] = []
@@ -109,7 +117,7 @@ def _load_once(name: str, root: Path) -> tuple[pd.DataFrame | None, str]:
 
 
 def locate(spec: DataSpec, root: Path) -> Path:
-    """Return the path of a data set's CSV, downloaded if it must be; its checksum is the recorded one."""
+    """Return the path of a data set's CSV, downloaded or had from R if it must be; its checksum is the recorded one."""
     file = spec.file or f"{spec.name}.csv"
     here = root / "data" / file
     folder = os.environ.get("RCOMPAT_DATA")
@@ -117,6 +125,11 @@ def locate(spec: DataSpec, root: Path) -> Path:
         path = here
     elif folder and (Path(folder) / file).is_file():
         path = Path(folder) / file
+    elif spec.r_package is not None:
+        found = exported(spec.r_package, spec.r_object or spec.name, file, spec.sha256)
+        if isinstance(found, str):
+            raise DataUnavailable(f"{found}; or put {file} into a folder and name that folder in RCOMPAT_DATA")
+        path = found
     elif spec.url is None:
         raise DataUnavailable(f"{here} is missing, and {spec.name} names no URL to fetch it from")
     else:

@@ -163,7 +163,8 @@ _BY_ROW = frozenset({"fitted", "residuals", "hatvalues"})
 
 def _publishable(case: Case, quantities: Mapping[str, Any]) -> dict[str, Any]:
     """The quantities that may be kept: data that is not in the repository must not come back out of them."""
-    kept_outside = data_spec(case.data_name, case.root).url is not None
+    spec = data_spec(case.data_name, case.root)
+    kept_outside = spec.url is not None or spec.r_package is not None
     return {name: value for name, value in quantities.items() if not (kept_outside and name in _BY_ROW)}
 
 

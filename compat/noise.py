@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from compat.cases import Case
 from compat.cells import Labelled
 from compat.conditioning import Conditioning, of_case
+from compat.conditioning_panel import PANEL, of_panel_case
 from compat.standing import Standing, best_deviances
 
 Floats = NDArray[np.float64]
-ROBUST = frozenset({"robcov", "vcov_hc", "vcov_cluster", "ml_sandwich"})
+ROBUST = frozenset({"robcov", "vcov_hc", "vcov_cluster", "ml_sandwich", "plm_vcov"})
 
 
 class Scene:
@@ -51,6 +52,9 @@ class Scene:
 
     def _profile(self, formula: str | None, aliased: Sequence[bool] | None) -> Conditioning | None:
         try:
+            if self.case.estimator in PANEL:
+                coef = self.expected.get("coef")
+                return of_panel_case(self.case, None, () if coef is None else tuple(coef.names())).conditioning
             return of_case(self.case, formula, aliased)
         except (ValueError, LookupError, ArithmeticError) as error:  # LinAlgError is a ValueError
             self.problem = (str(error) or type(error).__name__).splitlines()[0]
@@ -423,4 +427,9 @@ ANOVA_RULES: Mapping[str, Noise] = {
 
 def rule_for(name: str, estimator: str) -> Noise | None:
     """The rule of a quantity, None where there is none."""
+    if estimator in PANEL:
+        from compat import noise_panel
+
+        own = noise_panel.TEST_RULES if estimator == "plm_test" else noise_panel.RULES
+        return own.get(name, RULES.get(name))
     return (ANOVA_RULES if estimator == "anova" else RULES).get(name)

@@ -22,6 +22,7 @@ from compat.cells import Cell, Labelled, labelled
 from compat.compare import Row, Verdict, compare_quantity
 from compat.implementations import Implementation
 from compat.refits import Ask, Fit, Known, Rows, Unanswered, fitted, multiplied, not_negative, same, unchanged, zero
+from compat.relations_panel import panel_relations
 from compat.strategies import Drawn, Problem
 from compat.tolerance import Held, both, cloned, orthogonal, square_sum
 
@@ -408,7 +409,8 @@ def _relation(
     name: str, estimators: str, holds: Callable[..., Rows], data: SearchStrategy[Problem], **parts: Parts
 ) -> Relation:
     """A relation whose text is the first line of its function; one with an `estimator` is told which."""
-    text = (holds.__doc__ or "").strip().splitlines()[0]
+    function = holds.func if isinstance(holds, partial) else holds
+    text = (function.__doc__ or "").strip().splitlines()[0]
     if "estimator" in signature(holds).parameters:
         name, holds = f"{name}-{estimators}", partial(holds, estimator=estimators)
     return Relation(name, text, frozenset(estimators.split()), holds, draw.drawn(data, **parts))
@@ -495,6 +497,13 @@ def _of_mixed_models() -> Iterator[Relation]:
 
 RELATIONS: Mapping[str, Relation] = {
     relation.name: relation
-    for relations in (_of_copies(), _of_every_estimator(), _of_lm(), _of_sandwiches(), _of_mixed_models())
+    for relations in (
+        _of_copies(),
+        _of_every_estimator(),
+        _of_lm(),
+        _of_sandwiches(),
+        _of_mixed_models(),
+        panel_relations(_relation),
+    )
     for relation in relations
 }

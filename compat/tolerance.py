@@ -193,7 +193,10 @@ def _tail(scene: Scene, name: str, cells: Labelled) -> Held:
     """The logarithm of p moves by its elasticity times the noise of its statistic; R's own p is good to 1e-12."""
     if scene.case.estimator == "lmer_anova":
         return _chi2_tail(scene, cells)
-    source, moved = _TAILS[(scene.case.estimator == "anova", name)](scene, cells)
+    if scene.case.estimator == "plm_test":
+        source, moved = _test_tail(scene, cells)
+    else:
+        source, moved = _TAILS[(scene.case.estimator == "anova", name)](scene, cells)
     statistic = scene.expected.get(source)
     logs = np.abs(np.log(np.clip(np.nan_to_num(cells.values, nan=1.0), SMALLEST_P, None)))
     own = np.full(cells.values.size, FLOOR) + 16 * EPS * logs
@@ -225,7 +228,7 @@ def _ratio_tail(source: str, df1: str, df2: str) -> Callable[[Scene, Labelled], 
         values, noise = _of_statistic(scene, source, cells)
         lower = scene.beside(df1, cells)
         upper = np.full(cells.values.size, np.inf) if not df2 else scene.beside(df2, cells)
-        if source == "lr_chi2":
+        if source in ("lr_chi2", "wald_chi2"):
             values, noise = values / lower, noise / lower
         if scene.case.estimator == "anova":  # the largest model's
             upper = np.full(cells.values.size, np.nanmin(upper, initial=np.inf))
@@ -235,6 +238,22 @@ def _ratio_tail(source: str, df1: str, df2: str) -> Callable[[Scene, Labelled], 
             )
 
     return tail
+
+
+def _test_tail(scene: Scene, cells: Labelled) -> tuple[str, Floats]:
+    """A panel test's tail: of F or chi-squared where it has degrees of freedom, else of the normal."""
+    values, noise = _of_statistic(scene, "statistic", cells)
+    found = scene.expected.get("parameter")
+    given = {} if found is None else {label[0]: value for label, value in found.as_dict().items()}
+    if "w0" in given:  # a mixture of chi-squared: no tail is steeper than that of two degrees of freedom
+        return "statistic", f_elasticity(values / 2, np.full(1, 2.0), np.full(1, np.inf)) * noise / np.abs(values)
+    if not given:
+        return "statistic", t_elasticity(values, np.inf) * noise
+    df1 = np.full(1, given.get("df1", given.get("df", 1.0)))
+    df2 = np.full(1, given.get("df2", np.inf))
+    per_df = values / (1.0 if "df2" in given else df1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return "statistic", f_elasticity(per_df, df1, df2) * noise / np.abs(values)
 
 
 def _chi2_tail(scene: Scene, cells: Labelled) -> Held:
@@ -260,6 +279,7 @@ _TAILS: Mapping[tuple[bool, str], Callable[[Scene, Labelled], tuple[str, Floats]
     (False, "p_value"): _t_tail,
     (False, "f_p_value"): _ratio_tail("f_statistic", "f_numdf", "f_dendf"),
     (False, "lr_p_value"): _ratio_tail("lr_chi2", "lr_df", ""),
+    (False, "wald_p_value"): _ratio_tail("wald_chi2", "wald_df", ""),
     (True, "p_value"): _ratio_tail("f_statistic", "df", "df_residual"),
 }
 

@@ -21,7 +21,7 @@ from compat.expected import DEFAULT_STACK
 from compat.implementations import Refused
 from compat.quantities import QUANTITIES
 from refimpl import lm
-from refimpl.distributions import t_quantile, two_sided_t, upper_chi2
+from refimpl.distributions import t_quantile, two_sided_t, upper_chi2, upper_f
 from refimpl.formula import model_frame, model_matrix, parse
 from tests import mixed_mistakes
 from tests.mistakes import COEFFICIENT_TABLE, LIMITS, MISTAKES, Quantities, Wrong, mistake, scaled, with_options
@@ -455,6 +455,153 @@ def statistic_as_it_is_printed(case: Case, q: Quantities) -> Quantities:
 @mistake("lm-mtcars lm-weights robcov-clones", "std_error")
 def standard_errors_to_nine_digits(case: Case, q: Quantities) -> Quantities:
     q["std_error"] = q["std_error"] * (1 + 1e-9)
+    return q
+
+
+# -- panels ----------------------------------------------------------------------------------------------------------
+
+WITHIN = "plm-grunfeld-within plm-grunfeld-gaps-within"
+
+
+@mistake(WITHIN, "tss")
+def total_is_about_zero_of_levels(case: Case, q: Quantities) -> Quantities:
+    y = case.data["inv"]
+    q["tss"] = float(((y - y.mean()) ** 2).sum())
+    return q
+
+
+@mistake(WITHIN, "rss")
+def rss_is_per_degree_of_freedom(case: Case, q: Quantities) -> Quantities:
+    q["rss"] = q["rss"] / q["df_residual"]
+    return q
+
+
+@mistake(WITHIN, "sigma")
+def sigma_remembers_the_effects(case: Case, q: Quantities) -> Quantities:
+    q["sigma"] = np.sqrt(q["rss"] / q["df_residual"])
+    return q
+
+
+@mistake(WITHIN, "adj_r_squared")
+def adjusted_as_plm_once_did(case: Case, q: Quantities) -> Quantities:
+    q["adj_r_squared"] = q["r_squared"] * q["df_residual"] / q["nobs"]
+    return q
+
+
+@mistake(WITHIN, LIMITS)
+def panel_limits_by_t(case: Case, q: Quantities) -> Quantities:
+    half = t_quantile(0.975, q["df_residual"]) * q["std_error"]
+    return q | {"conf_low": q["coef"] - half, "conf_high": q["coef"] + half}
+
+
+@mistake(WITHIN, COEFFICIENT_TABLE | LIMITS)
+def effects_take_no_degrees_of_freedom(case: Case, q: Quantities) -> Quantities:
+    q = scaled(q, q["df_residual"] / (q["nobs"] - q["rank"]))
+    half = t_quantile(0.975, np.inf) * q["std_error"]
+    q |= {"conf_low": q["coef"] - half, "conf_high": q["coef"] + half}
+    q["p_value"] = pd.Series(two_sided_t(q["statistic"], q["df_residual"]), index=q["coef"].index)
+    return q
+
+
+@mistake(WITHIN, "fixef")
+def effects_are_about_their_mean(case: Case, q: Quantities) -> Quantities:
+    q["fixef"] = q["fixef_dmean"]
+    return q
+
+
+@mistake(WITHIN, "fixef_se")
+def effects_are_means_only(case: Case, q: Quantities) -> Quantities:
+    rows = case.data["firm"].value_counts(sort=False).set_axis(q["fixef"].index)
+    return q | {"fixef_se": np.sqrt(q["rss"] / q["df_residual"] / rows)}
+
+
+@mistake(WITHIN, "fixef_dfirst")
+def effects_less_the_last(case: Case, q: Quantities) -> Quantities:
+    q["fixef_dfirst"] = q["fixef"].iloc[1:] - q["fixef"].iloc[-1]
+    return q
+
+
+@mistake("plm-grunfeld-gaps-within", "fixef_dmean within_intercept")
+def mean_effect_is_unweighted(case: Case, q: Quantities) -> Quantities:
+    q["within_intercept"] = float(q["fixef"].mean())
+    q["fixef_dmean"] = q["fixef"] - q["fixef"].mean()
+    return q
+
+
+@mistake(WITHIN, "within_intercept_se")
+def overall_intercept_is_a_mean(case: Case, q: Quantities) -> Quantities:
+    q["within_intercept_se"] = np.sqrt(q["rss"] / q["df_residual"] / q["nobs"])
+    return q
+
+
+@mistake("plm-grunfeld-within-twoways", "fixef_time")
+def years_are_about_the_first(case: Case, q: Quantities) -> Quantities:
+    q["fixef_time"] = q["fixef_time"] - q["fixef_time"].iloc[0]
+    return q
+
+
+@mistake("plm-hiv-within plm-grunfeld-gaps-within", "n_individuals n_times")
+def sizes_are_swapped(case: Case, q: Quantities) -> Quantities:
+    return q | {"n_individuals": q["n_times"], "n_times": q["n_individuals"]}
+
+
+RANDOM = "plm-grunfeld-random-swar plm-grunfeld-gaps-random-amemiya"
+
+
+@mistake(RANDOM, "ercomp")
+def components_are_standard_deviations(case: Case, q: Quantities) -> Quantities:
+    q["ercomp"] = np.sqrt(q["ercomp"])
+    return q
+
+
+@mistake(RANDOM, "theta_quasi_demeaning")
+def theta_is_the_share_that_stays(case: Case, q: Quantities) -> Quantities:
+    q["theta_quasi_demeaning"] = 1 - q["theta_quasi_demeaning"]
+    return q
+
+
+@mistake(RANDOM, "ranef")
+def effects_are_not_shrunk(case: Case, q: Quantities) -> Quantities:
+    s2, rows = q["ercomp"], case.data["firm"].value_counts(sort=False).to_numpy()
+    q["ranef"] = q["ranef"] * (1 + s2["idios"] / (rows * s2["id"]))
+    return q
+
+
+@mistake("plm-cigar-random-twoways", "ranef_time")
+def times_are_shrunk_as_individuals(case: Case, q: Quantities) -> Quantities:
+    q["ranef_time"] = q["ranef_time"] * 0.9
+    return q
+
+
+@mistake(RANDOM, "wald_chi2 wald_p_value")
+def wald_is_an_f(case: Case, q: Quantities) -> Quantities:
+    q["wald_chi2"] = q["wald_chi2"] / q["wald_df"]
+    q["wald_p_value"] = float(upper_chi2(q["wald_chi2"], q["wald_df"]))
+    return q
+
+
+@mistake(RANDOM, "wald_df")
+def wald_counts_the_intercept(case: Case, q: Quantities) -> Quantities:
+    q["wald_df"] = q["wald_df"] + 1
+    return q
+
+
+@mistake("plm-vcov-grunfeld-arellano-hc0 plm-vcov-gaps-random-arellano-hc3", COEFFICIENT_TABLE)
+def a_clustered_covariance_is_stretched(case: Case, q: Quantities) -> Quantities:
+    groups = case.data["firm"].nunique()
+    return scaled(q, groups / (groups - 1))
+
+
+@mistake("plm-test-pftest-individual plm-test-pwartest", "parameter p_value")
+def f_test_takes_all_rows(case: Case, q: Quantities) -> Quantities:
+    q["parameter"] = q["parameter"].replace(q["parameter"]["df2"], float(len(case.data)))
+    q["p_value"] = float(upper_f(q["statistic"], q["parameter"]["df1"], q["parameter"]["df2"]))
+    return q
+
+
+@mistake("plm-test-plmtest-individual-honda", "p_value")
+def a_one_sided_test_is_two_sided(case: Case, q: Quantities) -> Quantities:
+    q["p_value"] = 2 * q["p_value"]
     return q
 
 

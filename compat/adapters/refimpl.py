@@ -137,6 +137,114 @@ def _anova(case: Case) -> Quantities:
     return {name: table[name] for name in of_estimator("anova") if name in table}
 
 
+# -- panels ----------------------------------------------------------------------------------------------------------
+
+
+def _index(case: Case) -> Any:
+    """The index as refimpl takes it: a pair of columns, one column, or a number of individuals."""
+    given = case.options["index"]
+    return given if isinstance(given, int) else given[0] if len(given) == 1 else tuple(given)
+
+
+def panel_fit(case: Case, **changes: Any) -> Any:
+    """The panel model of a case; `changes` are options that are not the case's."""
+    names = ("model", "effect", "random_method", "random_models", "random_dfcor", "weights")
+    return refimpl.plm(case.formula, case.data, _index(case), **(_given(case, *names) | changes))
+
+
+def _panel_attributes(fit: Any, estimator: str) -> Quantities:
+    """A panel model has either an F test or a chi-squared, and neither without slopes."""
+    found = _attributes(fit, estimator, leave_out={"df", "fixef", "within_intercept", "ranef", "predicted"})
+    tests = ("f_", "wald_")
+    return {name: v for name, v in found.items() if not (name.startswith(tests) and np.isnan(v))} | {"df": fit.df_test}
+
+
+def _plm(case: Case) -> Quantities:
+    fit = panel_fit(case)
+    limits = fit.confint(case.options["level"])
+    found = _panel_attributes(fit, "plm") | _effects(fit, case)
+    found |= {"conf_low": limits["low"], "conf_high": limits["high"]}
+    if fit.model != "random":
+        found.pop("wald_df", None)
+    if (newdata := case.options.get("newdata")) is not None:
+        new = pd.DataFrame(newdata)
+        new.index = [str(i) for i in range(1, len(new) + 1)]
+        found["predicted"] = refimpl.panel.predict(fit, new, case.options["na_fill"])
+    return found
+
+
+def _effects(fit: Any, case: Case) -> Quantities:
+    """Fixed or random effects."""
+    both = fit.effect == "twoways"
+    if fit.model == "random":
+        found = {"ranef": refimpl.ranef(fit)}
+        return found | {"ranef_time": refimpl.ranef(fit, "time")} if both else found
+    if fit.model != "within" or "weights" in case.options:
+        return {}
+    table, overall = refimpl.fixef(fit), refimpl.within_intercept(fit)
+    effects: Quantities = {
+        "fixef": table["estimate"],
+        "fixef_dfirst": refimpl.fixef(fit, type="dfirst")["estimate"],
+        "fixef_dmean": refimpl.fixef(fit, type="dmean")["estimate"],
+        "within_intercept": overall[0],
+        "within_intercept_se": overall[1],
+    }
+    other = {"fixef_time": refimpl.fixef(fit, "time")["estimate"]} if both else {"fixef_se": table["std_error"]}
+    return effects | other
+
+
+_PANEL_COVARIANCES: Mapping[str, tuple[Callable[..., pd.DataFrame], tuple[str, ...]]] = {
+    "HC": (refimpl.plm_vcov_hc, ("type", "method", "cluster")),
+    "BK": (refimpl.plm_vcov_bk, ("type", "cluster", "diagonal")),
+    "NW": (refimpl.plm_vcov_nw, ("type", "maxlag")),
+    "SCC": (refimpl.plm_vcov_scc, ("type", "maxlag", "inner")),
+    "DC": (refimpl.plm_vcov_dc, ("type",)),
+}
+
+
+def _plm_vcov(case: Case) -> Quantities:
+    fit = panel_fit(case)
+    estimate, options = _PANEL_COVARIANCES[case.options["vcov"]]
+    found = _panel_attributes(fit.with_vcov(estimate(fit, **_given(case, *options))), "plm_vcov")
+    if fit.model != "random":
+        found.pop("wald_df", None)
+    return found
+
+
+def _plm_test(case: Case) -> Quantities:
+    test = _PANEL_TESTS[case.options["test"]](case)
+    parameter = {"parameter": pd.Series(test.parameters, dtype=float)} if test.parameters else {}
+    p_value = {} if np.isnan(test.p_value) else {"p_value": test.p_value}
+    return {"statistic": test.statistic} | p_value | parameter
+
+
+def _hausman(case: Case) -> Any:
+    if case.options.get("method") == "aux":
+        vcov = refimpl.plm_vcov_hc if case.options["robust"] else None
+        return refimpl.phtest_aux(case.formula, case.data, _index(case), case.options["effect"], vcov)
+    models = case.options.get("models", ["within", "random"])
+    return refimpl.phtest(*(panel_fit(case, model=one) for one in models))
+
+
+def _dependence(case: Case) -> Any:
+    options = {"test": case.options["type"]} if "type" in case.options else {}
+    if "model" in case.options:
+        return refimpl.pcdtest(panel_fit(case), **options)
+    return refimpl.pcdtest_heterogeneous(case.formula, case.data, _index(case), **options)
+
+
+_PANEL_TESTS: Mapping[str, Callable[[Case], Any]] = {
+    "pFtest": lambda case: refimpl.pFtest(panel_fit(case, model="within"), panel_fit(case, model="pooling")),
+    "phtest": _hausman,
+    "plmtest": lambda case: refimpl.plmtest(
+        panel_fit(case, model="pooling", effect="individual"), **_given(case, "effect", "type")
+    ),
+    "pbgtest": lambda case: refimpl.pbgtest(panel_fit(case), **_given(case, "order", "type")),
+    "pwartest": lambda case: refimpl.pwartest(panel_fit(case, model="within"), **_given(case, "type")),
+    "pcdtest": _dependence,
+}
+
+
 def _lmer(case: Case) -> Quantities:
     fit = refimpl.lmer(case.formula, case.data, **_given(case, "REML", "weights", "offset", "start"))
     own = _attributes(fit, "lmer", leave_out={"objective", "theta", "ranef", "ranef_condvar", "coef_by_group"})
@@ -196,6 +304,9 @@ _FITS: Mapping[str, Callable[[Case], Quantities]] = {
     "vcov_cluster": _vcov_cluster,
     "ml_sandwich": _ml_sandwich,
     "anova": _anova,
+    "plm": _plm,
+    "plm_vcov": _plm_vcov,
+    "plm_test": _plm_test,
     "lmer": _lmer,
     "lmer_anova": _lmer_anova,
 }

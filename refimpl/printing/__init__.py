@@ -16,6 +16,7 @@ from refimpl.printing.linear import LinearSummary
 from refimpl.printing.mixed import MixedSummary
 from refimpl.printing.numbers import format_c, format_number, format_numbers, format_pval, round_half, signif, zapsmall
 from refimpl.printing.options import Options
+from refimpl.printing.panel import PanelSummary, panel_summary
 from refimpl.printing.tables import print_matrix, print_named
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ __all__ = [
     "LinearSummary",
     "MixedSummary",
     "Options",
+    "PanelSummary",
     "anova_table",
     "deparse_lines",
     "format_c",
     "format_number",
     "format_numbers",
     "format_pval",
+    "panel_summary",
     "print_anova",
     "print_coefmat",
     "print_frame",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.benchmarks.suite import Suite
 
-SUITES = ("linear", "formula", "mixed", "mixed_lecture", "mixed_crossed")
+SUITES = ("linear", "formula", "panel", "mixed", "mixed_lecture", "mixed_crossed")
 """Modules of this package that define SUITE; one more suite is one more module here."""
 
 
