@@ -43,6 +43,18 @@ class Row:
         return self.verdict in FINE
 
 
+# R gets Satterthwaite's degrees of freedom by numerical derivatives: lmerTest 3.1-3 was up to 6e-8 off.
+NUMERICAL = {"df": 2e-7, "den_df": 2e-7}
+
+
+def holds(cell: PrintedCell, value: float) -> bool:
+    """Whether a value rounds to a cell's text, as far as R itself has it right."""
+    if cell.number.holds(value):
+        return True
+    slack = NUMERICAL.get(cell.quantity, 0.0) * abs(value)
+    return bool(slack) and (cell.number.holds(value - slack) or cell.number.holds(value + slack))
+
+
 def judge(block: Block, answer: Answer) -> list[Row]:
     """A row for every cell, in their order; closed forms are tried on what is left."""
     values = [answer.value(cell) for cell in block.cells]
@@ -88,7 +100,7 @@ def _groups(cells: Sequence[PrintedCell], values: Sequence[float | None]) -> lis
 def _judge_group(cells: Sequence[PrintedCell], all_values: Sequence[float | None], places: Sequence[int]) -> list[Row]:
     values = [float(x) for i in places if (x := all_values[i]) is not None]
     style = cells[0].style
-    direct = [cell.number.holds(x) for cell, x in zip(cells, values, strict=True)]
+    direct = [holds(cell, x) for cell, x in zip(cells, values, strict=True)]
     if style not in STYLES or (all(direct) and style not in FREE_UNIT):
         return [_row(cell, x, ok) for cell, x, ok in zip(cells, values, direct, strict=True)]
     digits, again, texts = _written_again(cells, values, style)

@@ -7,7 +7,7 @@ them: a single changed digit it never excuses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from compat.adapters.models import Fitted, Refused, at_theta, height, theta_of
 from compat.compare import Verdict
 from compat.published import Block, Sort
 from compat.transcript.answers import Answer, answer
-from compat.transcript.judge import Row, judge
+from compat.transcript.judge import NUMERICAL, Row, judge
 from compat.transcript.language import NotRead
 from compat.transcript.models import Fits, model_key
 from compat.transcript.values import Model
@@ -26,9 +26,10 @@ from compat.transcript.values import Model
 Floats = NDArray[np.float64]
 HIGHEST = 1e-6  # above the least deviance: lme4 1.1-31 was seen to stop up to 3e-7 above it
 SEVERAL = 2  # numbers that the optimum does not give and this theta does
+ROUNDS = 3
 MOST_TRIES = 40
 STEP = 1e-4  # of theta, for differences
-INSIDE = 0.499  # of a unit: how near its edge a number may lie within the interval of its text
+INSIDE = 0.49999  # of a unit: how near its edge a number may lie within the interval of its text
 
 
 @dataclass(frozen=True)
@@ -110,24 +111,35 @@ def _stop(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) 
     theta = theta_of(fitted)
     if theta is None:
         return None
-    here = _values(model, fitted, printed, fits)
+
+    def values(at: Floats) -> Floats:
+        return _values(model, at_theta(fitted, at), printed, fits)
+
+    slopes = _slopes(values, theta)
     texts = [row.cell.number for one in printed for row in one.rows]
-    use = np.array([t.sort is Sort.NUMBER for t in texts]) & np.isfinite(here)
-    unit = np.array([float(t.unit) for t in texts])
-    target = np.array([float(t.value) for t in texts])
-    slopes = np.empty((len(here), len(theta)))
+    use = np.array([t.sort is Sort.NUMBER for t in texts]) & np.isfinite(slopes).all(axis=1)
+    unit, target = (np.array([float(x) for x in xs]) for xs in zip(*((t.unit, t.value) for t in texts), strict=True))
+    slack = [NUMERICAL.get(row.cell.quantity, 0.0) for one in printed for row in one.rows]
+    unit = unit + 2 * np.array(slack) * np.abs(target)
+    reach, there = _reach(fitted, theta), theta
+    for _ in range(ROUNDS):  # the slopes are good enough for what is left of the way
+        r = (target - values(there)) / unit
+        shift = _shift(slopes[use] / unit[use, None], r[use], reach)
+        if shift is None:
+            return None
+        there = there + shift
+    above = height(fitted, there)
+    return Stop(there, max(above, 0.0)) if above <= HIGHEST else None
+
+
+def _slopes(values: Callable[[Floats], Floats], theta: Floats) -> Floats:
+    """Derivatives of every cell by each theta, (cells, thetas)."""
+    columns = []
     for k in range(len(theta)):
         step = np.zeros(len(theta))
         step[k] = STEP * max(1.0, abs(theta[k]))
-        up, down = (_values(model, at_theta(fitted, theta + s), printed, fits) for s in (step, -step))
-        slopes[:, k] = (up - down) / (2 * step[k])
-    use &= np.isfinite(slopes).all(axis=1)
-    A, r = slopes[use] / unit[use, None], (target - here)[use] / unit[use]
-    shift = _shift(A, r, _reach(fitted, theta))
-    if shift is None:
-        return None
-    above = height(fitted, theta + shift)
-    return Stop(theta + shift, max(above, 0.0)) if above <= HIGHEST else None
+        columns.append((values(theta + step) - values(theta - step)) / (2 * step[k]))
+    return np.stack(columns, axis=1)
 
 
 def _values(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) -> Floats:
@@ -211,13 +223,23 @@ def _l1(A: Floats, r: Floats, leverage: Floats) -> Floats | None:
 
 
 def _deepest(A: Floats, r: Floats, otherwise: Floats) -> Floats:
-    """d with |r - A d| as far below 1/2 as can be for all rows."""
-    k = A.shape[1]
-    inside = np.ones((len(r), 1))
-    found = linprog(
+    """d with all |r - A d| below 1/2, by half of what can be had, and there as small together as can be."""
+    n, k = A.shape
+    inside = np.ones((n, 1))
+    first = linprog(
         np.append(np.zeros(k), -1.0),
         A_ub=np.block([[A, inside], [-A, inside]]),
         b_ub=np.concatenate([r + 0.5, 0.5 - r]),
         bounds=[*([(-1.0, 1.0)] * k), (0.0, 0.5)],
     )
-    return np.asarray(found.x[:k], dtype=np.float64) if found.success and found.x is not None else otherwise
+    if not first.success or first.x is None:
+        return otherwise
+    margin = 0.5 - float(first.x[k]) / 2
+    second = linprog(
+        np.concatenate([np.zeros(k), np.ones(n)]),
+        A_ub=np.block([[A, -np.eye(n)], [-A, -np.eye(n)]]),
+        b_ub=np.concatenate([r, -r]),
+        bounds=[(-1.0, 1.0)] * k + [(0.0, margin)] * n,
+    )
+    found = second.x if second.success and second.x is not None else first.x
+    return np.asarray(found[:k], dtype=np.float64)
