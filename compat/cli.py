@@ -1,12 +1,14 @@
-"""The command line: check, list, freeze, doctor. What they do is elsewhere; here is what they are told and show.
+"""The command line: check, transcript, list, freeze, lecture, doctor. What is asked for and shown, not what is done.
 
 Heavy imports are inside the commands, so that help and mistakes are answered at once.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -152,6 +154,47 @@ def _watched(results: Iterable[Result], fits: int) -> Iterator[Result]:
     yield from track(results, "fitting", total=fits, console=errors, transient=True)
 
 
+TRANSCRIPT_EXAMPLES = """\b
+Examples:
+  rcompat transcript session.txt --data HIVDeaths.csv
+  rcompat transcript session.txt --data a.csv --data b.csv --json checked.json
+  rcompat transcript session.txt --quiet            only the lines that do not simply agree
+"""
+
+
+@app.command(epilog=TRANSCRIPT_EXAMPLES)
+def transcript(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What R printed.", exists=True, dir_okay=False)],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="CSV", help="A data file it reads. Repeatable.", exists=True, dir_okay=False),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="F", help="Write the report as JSON.", dir_okay=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out the lines in which all agrees.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail as well where a number was not checked.")] = False,
+) -> None:
+    """Check every number of a printed R session: fit its models by refimpl, and say what explains the rest.
+
+    Exit status 0 if all that was checked agrees, by itself or by a named convention; 1 otherwise.
+    """
+    from compat.report import terminal
+    from compat.transcript import check_transcript
+    from compat.transcript import report as written
+
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as problem:
+        raise typer.BadParameter(str(problem), param_hint="FILE") from None
+    found = check_transcript(text, data or ())
+    written.show(terminal.console(), found, strict=strict, quiet=quiet)
+    if json is not None:
+        about = {"transcript": file.name, "data": [one.name for one in data or ()]}
+        written.write_json(json, found, about, strict=strict)
+    raise typer.Exit(0 if found.passed(strict) else 1)
+
+
 class What(StrEnum):
     """What can be listed."""
 
@@ -282,6 +325,66 @@ def certify(
     raise typer.Exit(1 if left else 0)
 
 
+LECTURE_EXAMPLES = """\b
+Examples:
+  rcompat lecture --out lecture                       lecture/lecture.html, tables and figures
+  rcompat lecture --out lecture --data HIVDeaths.csv  with the panel from this file
+"""
+
+
+@app.command(epilog=LECTURE_EXAMPLES)
+def lecture(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where to write; made if need be.", file_okay=False)
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="CSV", help="The panel of HIV death rates.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Run the lecture this began with: tables, figures, and a page that holds every number to what the slides print.
+
+    Exit status 0 if every printed number is explained, 1 otherwise. Needs the extra 'report'; no R.
+    """
+    try:
+        from compat.lecture.run import STEPS, make
+    except ModuleNotFoundError as absent:
+        typer.echo(f"rcompat lecture needs {absent.name}: pip install 'rcompat[report]'", err=True)
+        raise typer.Exit(2) from None
+    from compat.compare import BAD
+
+    try:
+        with _steps(len(STEPS)) as tell:
+            made = make(out, data, tell)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--data") from None
+    except OSError as error:
+        typer.echo(f"cannot write: {error}", err=True)
+        raise typer.Exit(2) from None
+    found = ", ".join(f"{number} {verdict}" for verdict, number in made.verdicts.items())
+    typer.echo(f"{made.page} and {len(made.files) - 1} files beside it; printed numbers: {found}")
+    if made.missing:
+        typer.echo(f"NOT_RUN: {made.missing}", err=True)
+    raise typer.Exit(1 if BAD & set(made.verdicts) else 0)
+
+
+@contextmanager
+def _steps(total: int) -> Iterator[Callable[[str], None]]:
+    """A way to tell what is being done: a bar on a terminal, a line a step elsewhere, both on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        count = itertools.count(1)
+        yield lambda step: typer.echo(f"[{next(count)}/{total}] {step}", err=True)
+        return
+    with Progress(console=errors, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        began = itertools.count()
+        yield lambda step: bar.update(task, description=step, completed=next(began))
+
+
 @app.command()
 def doctor() -> None:
     """Tell which R, packages, BLAS and rpy2 are here, whether they work together, and what to do if not.
@@ -336,3 +439,7 @@ def _stack(name: str | None, root: Path) -> str:
     if name is not None and name not in there:
         raise typer.BadParameter(f"no stack {name!r}; there are {', '.join(there) or 'none'}", param_hint="--stack")
     return name or (there[0] if len(there) == 1 else DEFAULT_STACK)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,13 @@
+breaks <- read.csv("warpbreaks.csv", stringsAsFactors = TRUE)
+summary(lm(breaks ~ wool * tension, data = breaks))
+summary(lm(log(breaks) ~ wool + tension - 1, data = breaks))
+air <- read.csv("airquality.csv")
+summary(lm(Ozone ~ Solar.R + Wind + Temp, air))
+summary(lm(Ozone ~ poly(Temp, 2) + log(Wind), data = air, weights = Day))
+flawed <- read.csv("aliased.csv")
+summary(lm(y ~ x1 + x2 + twice, data = flawed))
+print(lm(y ~ x1 + x2 + twice, data = flawed))
+loss <- read.csv("stackloss.csv")
+few <- loss[1:7, ]
+summary(lm(stack.loss ~ Air.Flow + Water.Temp + Acid.Conc., data = few))
+summary(lm(stack.loss ~ 1, data = loss))

@@ -1,0 +1,10 @@
+suppressMessages(library(lmerTest))
+firms <- read.csv("grunfeld.csv")
+firms$scaled <- firms$value / 1000
+m <- lmer(inv ~ scaled + capital + (scaled | firm), data = firms)
+summary(m)
+anova(m)
+options(digits = 4)
+coef(summary(m))
+ml <- lmer(inv ~ scaled + capital + (1 | firm), data = firms, REML = FALSE)
+summary(ml)
