@@ -79,7 +79,7 @@ def fit(estimator: str, formula: str, data: pd.DataFrame | Mapping[str, Any], op
 
 
 def compare(fits: Sequence[Fitted], names: Sequence[str], refit: bool = True) -> Fitted:
-    """anova of several fits, its rows under these names; of one, its rows the terms, an lmer fit's as lmerTest tests them.
+    """anova of several fits, its rows under these names; of one, its rows the terms (of lmer: as lmerTest tests).
 
     Raises Refused.
     """

@@ -1,7 +1,8 @@
 """Satterthwaite's degrees of freedom of an lmer fit's coefficients, as lmerTest prints them (Kuznetsova et al. 2017).
 
 df = 2 v^2 / (g'A g): v the variance of an estimate as a function of theta and sigma, g its gradient there, A twice the
-inverse Hessian of the deviance (or REML criterion) in theta and sigma. Derivatives are central differences, extrapolated.
+inverse Hessian of the deviance (or REML criterion) in theta and sigma. Derivatives are central differences,
+extrapolated.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Sort(StrEnum):
 class Printed:
     """A number as somebody printed it: exact decimal `value`, and `unit`, the place value of its last digit.
 
-    For `<2e-16` the sort is BELOW and `value` the bound; it holds for what R and rms say so of, and no other bound does.
+    For `<2e-16` the sort is BELOW and `value` the bound; it holds for what R and rms say so of, no other bound does.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Checks a transcript: follows its commands, reads what is printed, finds the model behind each block, judges each cell.
+"""Checks a transcript: follows its commands, reads what is printed, finds the model of each block, judges each cell.
 
 A block is held first against what its command says, or the call printed in it. What then disagrees is tried against the
 neighbours of the models it comes from, and, where it has no formula of its own, against the transcript's other models.

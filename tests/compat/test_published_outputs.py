@@ -1,4 +1,4 @@
-"""Output that R really printed, session by session: all of it agrees, and any changed digit is the cell that does not."""
+"""Output that R really printed, session by session: all of it agrees; any changed digit is the cell that does not."""
 
 from __future__ import annotations
 
