@@ -14,11 +14,12 @@ import numpy as np
 from refimpl.errors import NotConverged
 from refimpl.linalg import Array
 from refimpl.mixed.blocks import Blocks
-from refimpl.mixed.newton import EPS, NEGATIVE, TINY, End, Frame, Free, Place, Search, measured, newton
+from refimpl.mixed.newton import EPS, NEGATIVE, TINY, End, Frame, Free, Place, Search, measured, newton, principal
 from refimpl.mixed.profile import Point, vector
 
 SMALL = 0.03  # a diagonal below this may be a zero that the search has not reached
 STARTS, LITTLE = (1.0, 0.2, 4.0), 0.05  # sizes of the factors; all but the first are tried where that ends singular
+REACH = 50.0  # of the objective: where leaving out an axis raises it by more, no second minimum is looked for there
 LEVEL = 1e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
 WORST = 1e-6  # and no more than that
 
@@ -66,13 +67,15 @@ class Optimum:
 def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -> Optimum:
     """The minimum, from `start` (factors of the scaled columns) or from the identity; to be `checked`.
 
-    Where the first search ends singular, others start elsewhere and the lowest end is taken.
+    Where the first search ends singular, others start elsewhere; where it does not, they start at the ends of the
+    models with fewer axes that are not much worse. The lowest end is taken.
     """
     search = Search(blocks, REML)
     starts = _starts(blocks)
     ends = [_minimum(search, next(starts) if start is None else start)]
-    if ends[0].singular:
-        ends += [_minimum(search, other) for other in starts]
+    if not ends[0].singular:
+        starts = _smaller(search, ends[0])
+    ends += [_minimum(search, other) for other in starts]
     lowest = min(end.objective for end in ends)
     return min((end for end in ends if end.objective <= lowest + end.noise), key=lambda end: end.scaled_gradient)
 
@@ -84,6 +87,24 @@ def _starts(blocks: Blocks) -> Iterator[list[Array]]:
         yield [size * one for one in eye]
     for large in terms if len(terms) > 1 else ():
         yield [one if t == large else LITTLE * one for t, one in enumerate(eye)]
+
+
+def _smaller(search: Search, end: Optimum) -> Iterator[list[Array]]:
+    """The ends of models in which a term lacks its smallest axes, one and more, where that raises the objective little.
+
+    With few groups the objective can have a second minimum, lower, near such a model.
+    """
+    frame, x = principal(Frame(tuple(np.eye(len(L)) for L in end.factors)), vector(end.factors))
+    for t, diagonal in enumerate(frame.triangles(x)):
+        for kept in range(len(diagonal)):
+            without = frame.triangles(x)
+            without[t][:, kept:] = 0.0
+            if search.at(frame, vector(without)).objective <= end.objective + REACH:
+                place, _, _ = newton(search, frame, vector(without))
+                yield [
+                    canonical(one, int(np.count_nonzero(L.diagonal())))
+                    for one, L in zip(place.point.factors, place.L, strict=True)
+                ]
 
 
 def _minimum(search: Search, start: Sequence[Array]) -> Optimum:

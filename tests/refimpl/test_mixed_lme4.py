@@ -141,3 +141,12 @@ def test_what_is_read_of_a_fit_is_lme4s_at_its_theta(r: RImplementation, formula
         np.testing.assert_allclose(got.loc[wanted.index].to_numpy(), known, rtol=1e-7, atol=allowed, err_msg=name)
     numbers = {name: float(getattr(there, name)) for name in ("sigma", "loglik", "aic", "bic", "df_residual", "nobs")}
     assert numbers == pytest.approx({name: float(theirs[name]) for name in numbers}, rel=1e-10)
+
+
+@pytest.mark.parametrize("REML", [True, False])
+@pytest.mark.parametrize("seed", [4, 6, 21, 40, 52])
+@pytest.mark.parametrize("formula", ["y ~ 0 + x + (x | h) + (1 | k)", "y ~ x + (x | g)"])
+def test_of_two_minima_the_lower_is_found(r: RImplementation, formula: str, seed: int, REML: bool) -> None:
+    """Where lme4's derivative-free search comes out, or lower: these objectives have a second minimum."""
+    case = case_in_memory("lmer", formula, data(seed), REML=REML)
+    assert ours(case).criterion <= asked(r, case)["objective"] + 1e-9
