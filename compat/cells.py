@@ -48,6 +48,10 @@ class Labelled:
         """Label -> value."""
         return dict(zip(self.labels, self.values.tolist(), strict=True))
 
+    def equals(self, other: Labelled) -> bool:
+        """Whether the labels are the same in the same order, and the numbers too, missing ones included."""
+        return self.labels == other.labels and bool(np.array_equal(self.values, other.values, equal_nan=True))
+
     def names(self) -> list[str]:
         """The first label of each cell, each once, in order."""
         return list(dict.fromkeys(label[0] for label in self.labels if label))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ from compat.compare import (
     excuse,
 )
 from compat.expected import Expected, ExpectedMissing, load_expected
-from compat.implementations import Implementation, NotAvailable, is_reference
+from compat.implementations import Implementation, InLanes, NotAvailable, is_reference
 
 
 class Absent(NamedTuple):
@@ -262,13 +262,16 @@ def check(
 
 
 def _ahead(live: Implementation, cases: Sequence[Case]) -> Iterator[tuple[Answer, float]]:
-    """R's answers in the order of the cases, asked for while earlier ones are judged: R has a process of its own."""
-    pool = ThreadPoolExecutor(max_workers=1)
+    """R's answers in the order of the cases, asked for while earlier ones are judged: R has processes of its own."""
+    lanes = [live.lane(case.estimator) if isinstance(live, InLanes) else 0 for case in cases]
+    pools = [ThreadPoolExecutor(max_workers=1) for _ in range(max(lanes, default=0) + 1)]
     try:
         # catch_warnings is no thing for threads, and R warns in its answers
-        yield from pool.map(partial(_timed, live, asked=_answer), cases)
+        asked = [pools[lane].submit(_timed, live, case, _answer) for case, lane in zip(cases, lanes, strict=True)]
+        yield from (one.result() for one in asked)
     finally:
-        pool.shutdown(cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
 
 
 def _timed(

@@ -63,6 +63,9 @@ def check(
     live: Annotated[
         bool, typer.Option("--live", help="Ask R now, and check that it repeats its frozen answers.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="With --live: so many R at once.")
+    ] = min(2, os.cpu_count() or 1),
     case: Globs = None,
     implementation: Annotated[
         list[str] | None,
@@ -94,14 +97,12 @@ def check(
     Exit status 0 if nothing is unexplained and something was compared, 1 otherwise, 2 for a wrong command line.
     """
     from compat import check as run
-    from compat.implementations import close, find_or_explain
+    from compat.implementations import close
     from compat.report import terminal
 
     root = _root(fixtures)
     chosen: list[Implementation] = []
-    now = find_or_explain("r") if live else None
-    if now is not None and hasattr(now, "prepare"):
-        now.prepare()  # R starts up while the cases are read and the rest is loaded
+    now = _r_now(jobs) if live else None
     page = terminal.console()
     try:
         cases = _cases(case, root)
@@ -421,6 +422,15 @@ def _cases(globs: list[str] | None, root: Path) -> list[Case]:
     if not found:
         raise typer.BadParameter(f"no case matches {' or '.join(globs or ['*'])}", param_hint="--case")
     return found
+
+
+def _r_now(jobs: int) -> Implementation:
+    """R, starting up while the cases are read and the rest is loaded."""
+    from compat.adapters.r import implementation as r
+
+    r.lanes = jobs
+    r.prepare()
+    return r
 
 
 def _implementation(spec: str) -> Implementation:

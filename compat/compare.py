@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from compat.cases import Case
 from compat.cells import Cell, Label, Labelled, NotCells, labelled
 from compat.noise import Scene
-from compat.quantities import Kind, kind_of
+from compat.quantities import MIXED, Kind, kind_of
 from compat.tolerance import SMALLEST_P, Held, accurate_enough, held
 
 Floats = NDArray[np.float64]
@@ -109,6 +109,8 @@ class Defect:
         return self.stack == stack and fnmatchcase(case, self.case) and cell.quantity in self.quantities
 
 
+SAME = "the same number"  # needs no tolerance; of a mixed model both may have stopped short of the optimum
+
 # A certified value as a decimal string, by quantity and label.
 Certified = Mapping[str, Mapping[str, str] | str]
 
@@ -150,7 +152,9 @@ def compare(
             if not any(row.cell.quantity == name for row in rows):
                 rows.append(Row(Cell(name, ()), Verdict.NOT_PROVIDED, reason="not among what fit() returned"))
             continue
-        compared = compare_quantity(name, given[name], cells, held(scene, name, cells))
+        same = case.estimator not in MIXED and given[name].equals(cells)
+        limits = Held(np.zeros(cells.values.size), SAME) if same else held(scene, name, cells)
+        compared = compare_quantity(name, given[name], cells, limits)
         rows.extend(_explained(compared, scene, given[name], conventions))
     if certified:
         rows.extend(_compare_certified(scene, certified))

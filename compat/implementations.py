@@ -63,6 +63,16 @@ class Implementation(Protocol):
         ...
 
 
+@runtime_checkable
+class InLanes(Implementation, Protocol):
+    """An implementation of several processes: threads may ask it at once, one thread a lane."""
+
+    lanes: int
+
+    def lane(self, estimator: str) -> int:
+        """Which of them answers for an estimator."""
+
+
 class CommandImplementation:
     """A program that answers one JSON line with one JSON line, as `compat.worker` describes."""
 

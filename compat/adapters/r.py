@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,14 @@ ROOT = Path(__file__).parents[2]
 INSTALL = f"on Debian or Ubuntu run `sh {R_FOLDER / 'install-debian.sh'}`, elsewhere see https://www.r-project.org"
 
 Host = Literal["auto", "rpy2", "rscript"]
+
+ROOMS = (
+    {"ols", "robcov"},  # rms
+    {"lm", "anova", "vcov_hc", "vcov_cluster", "ml_sandwich"},  # stats, sandwich, clubSandwich
+    {"plm", "plm_vcov", "plm_test"},
+    {"lmer", "lmer_anova"},
+)
+"""The estimators whose R packages are loaded together."""
 
 
 def r_home() -> Path:
@@ -111,8 +120,77 @@ class RRefused(Refused):
         self.warnings = list(warnings)
 
 
+class RProcess:
+    """One R in a child process: started at the first request, restarted after it died; not for two threads at once."""
+
+    def __init__(self, host: Host, timeout: float, command: Sequence[str] | None) -> None:
+        self.host = host
+        self.hosted_by = ""
+        self.stack: dict[str, Any] = {}
+        self.version = ""
+        self._timeout = timeout
+        self._command = list(command) if command else None
+        self._worker: Worker | None = None
+        self._candidates: list[tuple[str, Worker]] = []
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request of the line protocol, R's errors included."""
+        return self.started().ask(request)
+
+    def started(self) -> Worker:
+        """Return the worker, which has answered at least once; NotAvailable(reason) where no host starts."""
+        if self._worker is None:
+            self._worker = self._start()
+        return self._worker
+
+    def prepare(self) -> None:
+        """Let R start up while something else is done. Says nothing where there is no R: the first request does."""
+        if self._worker is None and not self._candidates:
+            with contextlib.suppress(NotAvailable, WorkerError):
+                self._candidates = self._find_hosts()
+                self._candidates[0][1].start()
+
+    def close(self) -> None:
+        """End R."""
+        workers = [worker for _, worker in self._candidates] + ([self._worker] if self._worker else [])
+        self._candidates, self._worker = [], None
+        for worker in workers:
+            worker.close()
+
+    def _find_hosts(self) -> list[tuple[str, Worker]]:
+        """The hosts to try, none started: with "auto" rpy2's where it is installed, then Rscript's."""
+        if self._command is not None:
+            return [("command", Worker(self._command, self._timeout))]
+        home = r_home()
+        env = host_environment(home)
+        hosts: list[Host] = [self.host]
+        if self.host == "auto":
+            hosts = ["rpy2", "rscript"] if find_spec("rpy2") else ["rscript"]
+        return [(host, Worker(host_command(host, home), self._timeout, env)) for host in hosts]
+
+    def _start(self) -> Worker:
+        reasons = []
+        candidates, self._candidates = self._candidates or self._find_hosts(), []
+        for host, worker in candidates:
+            try:
+                return self._try(worker, host)
+            except WorkerError as error:
+                reasons.append(f"{host}: {error}")
+        raise NotAvailable(f"R does not start ({'; '.join(reasons)}); `rcompat doctor` tells more")
+
+    def _try(self, worker: Worker, host: str) -> Worker:
+        found = worker.ask({"id": "versions", "estimator": "versions"})
+        if "error" in found:
+            worker.close()
+            raise NotAvailable(f"R's worker does not answer: {found['error']['message']}")
+        self.stack = found["provenance"]
+        self.version = found["versions"]["R"]
+        self.hosted_by = host
+        return worker
+
+
 class RImplementation:
-    """R behind the line protocol; started at the first request, restarted after it died.
+    """R behind the line protocol.
 
     `host` chooses who hosts it, `command` replaces the host by any program that answers like worker.R, and
     `timeout` is in seconds a request. `version` is empty until R was asked.
@@ -122,15 +200,24 @@ class RImplementation:
     capabilities: Set[str] = frozenset(ESTIMATORS)
 
     def __init__(self, host: Host = "auto", timeout: float = 60.0, command: Sequence[str] | None = None) -> None:
-        self.version = ""
-        self.host = host
-        self.hosted_by = ""
         self.timeout = timeout
-        self._command = list(command) if command else None
-        self._worker: Worker | None = None
-        self._candidates: list[tuple[str, Worker]] = []
-        self._stack: dict[str, Any] = {}
+        self.version = ""
+        self._new = partial(RProcess, host, timeout, command)
+        self._all = [self._new()]
         atexit.register(self.close)
+
+    @property
+    def lanes(self) -> int:
+        """How many R there are at most; each may be asked by a thread of its own."""
+        return len(self._all)
+
+    @lanes.setter
+    def lanes(self, number: int) -> None:
+        self._all += [self._new() for _ in range(number - len(self._all))]
+
+    def lane(self, estimator: str) -> int:
+        """Which R answers for an estimator: to load a package takes longer than many a fit, so one R loads it."""
+        return next((at for at, room in enumerate(ROOMS) if estimator in room), 0) % len(self._all)
 
     def fit(self, case: Case) -> Mapping[str, Value]:
         """Return R's quantities of a case; Refused with R's kind and message, WorkerError where R died."""
@@ -152,61 +239,27 @@ class RImplementation:
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a request of the line protocol, R's errors included."""
-        if self._worker is None:
-            self._worker = self._start()
-        return self._worker.ask(request)
+        process = self._all[self.lane(str(request.get("estimator")))]
+        process.started()
+        self.version = process.version
+        return process.ask(request)
 
     def provenance(self, estimator: str | None = None) -> dict[str, Any]:
         """Return what produced the numbers: R, packages, blas, lapack, platform, locale, r_code_sha256, host."""
-        if self._worker is None:
-            self._worker = self._start()
-        return {**self._stack, "r_code_sha256": worker_sha256(estimator), "host": self.hosted_by}
+        process = self._all[self.lane(estimator or "")]
+        process.started()
+        self.version = process.version
+        return {**process.stack, "r_code_sha256": worker_sha256(estimator), "host": process.hosted_by}
 
     def prepare(self) -> None:
-        """Let R start up while something else is done. Says nothing where there is no R: the first request does."""
-        if self._worker is None and not self._candidates:
-            with contextlib.suppress(NotAvailable, WorkerError):
-                self._candidates = self._find_hosts()
-                self._candidates[0][1].start()
+        """Let each R start up while something else is done."""
+        for one in self._all:
+            one.prepare()
 
     def close(self) -> None:
-        """End R."""
-        workers = [worker for _, worker in self._candidates] + ([self._worker] if self._worker else [])
-        self._candidates, self._worker = [], None
-        for worker in workers:
-            worker.close()
-
-    def _find_hosts(self) -> list[tuple[str, Worker]]:
-        """The hosts to try, none started: with "auto" rpy2's where it is installed, then Rscript's."""
-        if self._command is not None:
-            return [("command", Worker(self._command, self.timeout))]
-        home = r_home()
-        env = host_environment(home)
-        hosts: list[Host] = [self.host]
-        if self.host == "auto":
-            hosts = ["rpy2", "rscript"] if find_spec("rpy2") else ["rscript"]
-        return [(host, Worker(host_command(host, home), self.timeout, env)) for host in hosts]
-
-    def _start(self) -> Worker:
-        """Return the first host that answers; NotAvailable(reason) where none does."""
-        reasons = []
-        candidates, self._candidates = self._candidates or self._find_hosts(), []
-        for host, worker in candidates:
-            try:
-                return self._try(worker, host)
-            except WorkerError as error:
-                reasons.append(f"{host}: {error}")
-        raise NotAvailable(f"R does not start ({'; '.join(reasons)}); `rcompat doctor` tells more")
-
-    def _try(self, worker: Worker, host: str) -> Worker:
-        found = worker.ask({"id": "versions", "estimator": "versions"})
-        if "error" in found:
-            worker.close()
-            raise NotAvailable(f"R's worker does not answer: {found['error']['message']}")
-        self._stack = found["provenance"]
-        self.version = found["versions"]["R"]
-        self.hosted_by = host
-        return worker
+        """End each R."""
+        for one in self._all:
+            one.close()
 
 
 implementation = RImplementation()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ _STYLE = {
 # A page that is not a terminal has no width of its own; this one holds the longest line of the table.
 PAGE = 160
 PICTURE = 150
+GAP = 2  # between columns
 
 
 def console() -> Console:
@@ -54,13 +55,13 @@ Column = tuple[str, Callable[[Result], str]]
 
 _COLUMNS: tuple[Column, ...] = (
     ("case", lambda result: result.case.id),
-    ("implementation", lambda result: _plain(result.implementation)),
+    ("implementation", lambda result: result.implementation),
     ("estimator", lambda result: result.case.estimator),
     ("cells", lambda result: str(result.compared)),
     ("digits", lambda result: "" if result.least is None else f"{result.least.digits:.1f}"),
-    ("at", lambda result: "" if result.least is None else _plain(str(result.least.cell))),
+    ("at", lambda result: "" if result.least is None else str(result.least.cell)),
     ("certified", certified_text),
-    ("verdict", lambda result: _verdict(result.verdict)),
+    ("verdict", lambda result: str(result.verdict)),
 )
 
 # What a page gives up first when it is too narrow; the id of a case begins with its estimator.
@@ -84,24 +85,29 @@ def picture(file: Path, results: Sequence[Result], total: Totals, *, strict: boo
 
 def _table(page: Console, results: Sequence[Result]) -> Table:
     """One line a fit, in as many columns as the page is wide."""
-    columns = [column for column in _COLUMNS if any(column[1](result) for result in results)]
-    table = _with_columns(columns, results)
+    from rich.cells import cell_len
+
+    texts = {name: [text(result) for result in results] for name, text in _COLUMNS}
+    texts = {name: column for name, column in texts.items() if any(column)}
+    widths = {name: max(cell_len(text) for text in (name, *column)) for name, column in texts.items()}
     for name in _DISPENSABLE:
-        if page.measure(table, options=page.options.update(max_width=1000)).maximum <= page.width:
+        if sum(widths.values()) + GAP * (len(widths) - 1) <= page.width:
             break
-        columns = [column for column in columns if column[0] != name]
-        table = _with_columns(columns, results)
-    return table
+        widths.pop(name, None)
+    return _with_columns({name: texts[name] for name in widths}, widths, [_style(one.verdict) for one in results])
 
 
-def _with_columns(columns: Sequence[Column], results: Sequence[Result]) -> Table:
+def _with_columns(texts: Mapping[str, Sequence[str]], widths: Mapping[str, int], styles: Sequence[str]) -> Table:
+    """The texts as they are, no markup; widths told, for to find them takes rich longer than all the rest."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, _ in columns:
-        table.add_column(name, no_wrap=True, justify="right" if name in ("cells", "digits", "certified") else "left")
-    for result in results:
-        table.add_row(*(text(result) for _, text in columns))
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for name, width in widths.items():
+        right = name in ("cells", "digits", "certified")
+        table.add_column(name, no_wrap=True, width=width, justify="right" if right else "left")
+    for row, style in zip(zip(*texts.values(), strict=True), styles, strict=True):
+        table.add_row(*map(Text, row[:-1]), Text(row[-1], style))
     return table
 
 
@@ -112,9 +118,12 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
+def _style(verdict: Verdict) -> str:
+    return _STYLE.get(verdict, "bold red")
+
+
 def _verdict(verdict: Verdict) -> str:
-    style = _STYLE.get(verdict, "bold red")
-    return f"[{style}]{verdict}[/{style}]"
+    return f"[{_style(verdict)}]{verdict}[/{_style(verdict)}]"
 
 
 def _show_bad(page: Console, result: Result, most: int) -> None:

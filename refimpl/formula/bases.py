@@ -10,7 +10,6 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import BSpline
 
 from .arguments import Arguments, Function
 from .operators import is_factor, power
@@ -186,6 +185,8 @@ def _b_splines(spline: Spline, x: Floats, derivative: int = 0) -> Floats:
     """The B-splines (or a derivative) at x; beyond the boundary the end polynomials go on."""
     knots = _all_knots(spline)
     size = len(knots) - spline.degree - 1
+    from scipy.interpolate import BSpline  # half of what refimpl takes to import, for splines only
+
     curves = BSpline(knots, np.eye(size), spline.degree, extrapolate=True)
     result = np.full((len(x), size), np.nan)
     there = ~np.isnan(x)
