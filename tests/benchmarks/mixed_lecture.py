@@ -1,4 +1,4 @@
-"""The lecture's random-slope model of HIV death rates, 1,557 rows in 133 countries; its data are fetched, or drawn."""
+"""The lecture's random-slope model of HIV death rates, 1,557 rows in 117 countries; its data are fetched, or drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGRESSORS = [
     "BatDeaths1000Lag",
 ]  # fmt: skip
 ROWS = 1557
-COUNTRIES = 133
+COUNTRIES = 117
 
 
 def columns(n: int) -> dict[str, np.ndarray | pd.Categorical]:
