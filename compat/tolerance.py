@@ -28,6 +28,9 @@ FLOOR = 1e-12
 # Below the smallest double of full precision a tail probability has fewer digits, and R prints < 2.2e-16 anyway.
 SMALLEST_P = 1e-300
 
+# R gets Satterthwaite's degrees of freedom by numerical derivatives: lmerTest 3.1-3 was up to 6e-8 off, relatively.
+PRINTED_SLACK: Mapping[str, float] = {"df": 2e-7, "den_df": 2e-7}
+
 
 @dataclass(frozen=True, eq=False)
 class Second:

@@ -14,6 +14,7 @@ from compat.conventions import ClosedForm, NotKnown, forms_of
 from compat.published import Block, PrintedCell, Sort
 from compat.published.numbers import without_trailing_zeros
 from compat.published.rendering import FREE_UNIT, STYLES, agreement
+from compat.tolerance import PRINTED_SLACK
 from compat.transcript.answers import Answer, constant
 from refimpl.printing.coefficients import stars
 
@@ -44,15 +45,15 @@ class Row:
 
 
 # R gets Satterthwaite's degrees of freedom by numerical derivatives: lmerTest 3.1-3 was up to 6e-8 off.
-NUMERICAL = {"df": 2e-7, "den_df": 2e-7}
 
 
 def holds(cell: PrintedCell, value: float) -> bool:
     """Whether a value rounds to a cell's text, as far as R itself has it right."""
     if cell.number.holds(value):
         return True
-    slack = NUMERICAL.get(cell.quantity, 0.0) * abs(value)
-    return bool(slack) and (cell.number.holds(value - slack) or cell.number.holds(value + slack))
+    slack = PRINTED_SLACK.get(cell.quantity, 0.0) * abs(value)
+    nearest = min(max(float(cell.number.value), value - slack), value + slack)
+    return cell.number.holds(nearest)
 
 
 def judge(block: Block, answer: Answer) -> list[Row]:

@@ -17,8 +17,9 @@ from scipy.optimize import linprog
 from compat.adapters.models import Fitted, Refused, at_theta, height, theta_of
 from compat.compare import Verdict
 from compat.published import Block, Sort
+from compat.tolerance import PRINTED_SLACK
 from compat.transcript.answers import Answer, answer
-from compat.transcript.judge import NUMERICAL, Row, judge
+from compat.transcript.judge import Row, judge
 from compat.transcript.language import NotRead
 from compat.transcript.models import Fits, model_key
 from compat.transcript.values import Model
@@ -117,7 +118,7 @@ def _stop(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) 
     texts = [row.cell.number for one in printed for row in one.rows]
     use = np.array([t.sort is Sort.NUMBER for t in texts]) & np.isfinite(slopes).all(axis=1)
     unit, target = (np.array([float(x) for x in xs]) for xs in zip(*((t.unit, t.value) for t in texts), strict=True))
-    slack = [NUMERICAL.get(row.cell.quantity, 0.0) for one in printed for row in one.rows]
+    slack = [PRINTED_SLACK.get(row.cell.quantity, 0.0) for one in printed for row in one.rows]
     unit = unit + 2 * np.array(slack) * np.abs(target)
     reach, there = _reach(fitted, theta), theta
     for _ in range(ROUNDS):  # the slopes are good enough for what is left of the way
