@@ -44,9 +44,6 @@ class Row:
         return self.verdict in FINE
 
 
-# R gets Satterthwaite's degrees of freedom by numerical derivatives: lmerTest 3.1-3 was up to 6e-8 off.
-
-
 def holds(cell: PrintedCell, value: float) -> bool:
     """Whether a value rounds to a cell's text, as far as R itself has it right."""
     if cell.number.holds(value):
