@@ -6,7 +6,7 @@ their maximum-likelihood fits, as lme4's anova.merMod does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,22 @@ from refimpl.distributions import upper_chi2, upper_f
 from refimpl.errors import DataError
 from refimpl.linear import LinearFit
 from refimpl.mixed.results import MixedFit
+from refimpl.printing.frames import print_anova
 
 COLUMNS = ["df_residual", "rss", "df", "sum_sq", "f_statistic", "p_value"]
 
 
-def anova(*fits: LinearFit | MixedFit, refit: bool = True) -> pd.DataFrame:
+class AnovaTable(pd.DataFrame):
+    """The table of `anova`, whose repr is what R prints; parts of it are plain data frames."""
+
+    _metadata = ["printed"]  # noqa: RUF012  pandas reads it from the class
+    printed: Callable[[], str]
+
+    def __repr__(self) -> str:
+        return self.printed()
+
+
+def anova(*fits: LinearFit | MixedFit, refit: bool = True, names: Sequence[str] | None = None) -> AnovaTable:
     """Compare fits, one row a model, in the order given; or test the terms of a single linear fit in sequence.
 
     Several linear models give df_residual, rss, df, sum_sq, f_statistic, p_value, each row against the one before,
@@ -28,30 +39,38 @@ def anova(*fits: LinearFit | MixedFit, refit: bool = True) -> pd.DataFrame:
 
     Where one of several is a mixed model, all are: npar, aic, bic, loglik, deviance, chisq, chi_df, p_value, by rising
     npar, each against the one before (lme4: anova.merMod). REML fits are fitted again by maximum likelihood, as R does
-    and says; `refit=False` compares them as they are.
+    and says; `refit=False` compares them as they are. Their rows are labelled by `names`, or "1", "2", ...
 
-    Raises DataError `models-differ` where the fits are not of the same rows and response.
+    Raises DataError `models-differ` where the fits are not of the same rows and response, `bad-option` for other
+    names than one a fit.
     """
     if not fits:
         raise DataError("bad-option", "anova needs a fit")
+    labels = [str(i) for i in range(1, len(fits) + 1)] if names is None else list(names)
+    if len(set(labels)) != len(fits):
+        raise DataError("bad-option", f"anova needs a name of its own for each of {len(fits)} fits, not {labels}")
     linear = [fit for fit in fits if isinstance(fit, LinearFit)]
     if len(linear) < len(fits):
-        return _likelihood_ratios(fits, refit)
-    return _terms(linear[0]) if len(fits) == 1 else _nested(linear)
+        table = _likelihood_ratios(fits, labels, refit)
+    else:
+        table = _terms(linear[0]) if len(fits) == 1 else _nested(linear)
+    out = AnovaTable(table)
+    out.printed = lambda: print_anova(*fits, refit=refit, names=names)
+    return out
 
 
-def _likelihood_ratios(fits: Sequence[LinearFit | MixedFit], refit: bool) -> pd.DataFrame:
+def _likelihood_ratios(fits: Sequence[LinearFit | MixedFit], labels: Sequence[str], refit: bool) -> pd.DataFrame:
     if len(fits) == 1:
         raise DataError("bad-option", "anova of one mixed model is not here; give two fits to compare")
     if len({fit.nobs for fit in fits}) > 1:
         raise DataError("models-differ", "models were not all fitted to the same size of dataset")
     rows = []
-    for label, fit in enumerate(fits, 1):
+    for label, fit in zip(labels, fits, strict=True):
         if isinstance(fit, MixedFit):
             used = fit.refit_ml() if refit else fit
-            rows.append((str(label), used.n_parameters, used.aic, used.bic, used.loglik))
+            rows.append((label, used.n_parameters, used.aic, used.bic, used.loglik))
         else:
-            rows.append((str(label), fit.rank + 1, fit.aic, fit.bic, fit.loglik))
+            rows.append((label, fit.rank + 1, fit.aic, fit.bic, fit.loglik))
     rows.sort(key=lambda row: row[1])
     table = pd.DataFrame(
         [row[1:] for row in rows], columns=["npar", "aic", "bic", "loglik"], index=[row[0] for row in rows]

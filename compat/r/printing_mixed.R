@@ -18,6 +18,22 @@ printers$lmer <- function(request) {
 }
 printers$lmer_short <- function(request) print(fit_of(request))
 
+#' The formula stands in the call, where a person would have typed it.
+spelt_out <- function(fit) {
+  if (inherits(fit, "lm")) fit$call$formula <- formula(fit)
+  fit
+}
+
+#' The fits have the names that the case gives its rows: their numbers.
+printers$lmer_anova <- function(request) {
+  texts <- c(list(NULL), option(request, "formulas"))
+  REML <- rep_len(as.list(option(request, "REML", TRUE)), length(texts))
+  fits <- suppressMessages(unname(lapply(Map(compared_model, texts, list(request), REML), `[[`, "fit")))
+  fits <- lapply(fits, spelt_out)
+  refit <- !identical(option(request, "refit"), FALSE)
+  print(suppressMessages(do.call(anova, c(fits, list(refit = refit, model.names = as.character(seq_along(fits)))))))
+}
+
 print_request <- local({
   printed <- print_request
   function(raw) {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from refimpl.formula.bars import without_double_bars
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import Columns, print_coefmat
 from refimpl.printing.numbers import Number, format_numbers
@@ -15,6 +17,7 @@ from refimpl.printing.tables import print_matrix
 
 if TYPE_CHECKING:
     from refimpl.linear import LinearFit
+    from refimpl.mixed.results import MixedFit
 
 TERMS = {"df": "Df", "sum_sq": "Sum Sq", "mean_sq": "Mean Sq", "f_statistic": "F value", "p_value": "Pr(>F)"}
 NESTED = {
@@ -25,6 +28,17 @@ NESTED = {
     "f_statistic": "F",
     "p_value": "Pr(>F)",
 }
+LIKELIHOODS = {
+    "npar": "npar",
+    "aic": "AIC",
+    "bic": "BIC",
+    "loglik": "logLik",
+    "deviance": "deviance",
+    "chisq": "Chisq",
+    "chi_df": "Df",
+    "p_value": "Pr(>Chisq)",
+}
+LONGEST = 500  # characters of a line of a formula there
 
 
 def print_frame(data: pd.DataFrame, options: Options = DEFAULT) -> list[str]:
@@ -54,11 +68,31 @@ def column_cells(column: pd.Series[Any], options: Options = DEFAULT) -> list[str
 # ---- analysis of variance ---------------------------------------------------------------------------------------
 
 
-def print_anova(*fits: LinearFit, options: Options = DEFAULT) -> str:
-    """R's print of anova(...): the terms of one linear model, or several nested ones against each other (R 4.2.2)."""
+def print_anova(
+    *fits: LinearFit | MixedFit, refit: bool = True, names: Sequence[str] | None = None, options: Options = DEFAULT
+) -> str:
+    """R's print of anova(...): the terms of one linear model, several nested ones (R 4.2.2), or mixed models against
+    each other and linear ones (lme4 1.1-31), with `names` for what R calls the fits and "data" for the data.
+    """
     from refimpl.comparison import anova
+    from refimpl.linear import LinearFit
 
-    table = anova(*fits)
+    linear = [fit for fit in fits if isinstance(fit, LinearFit)]
+    table = anova(*fits, refit=refit, names=names)
+    if len(linear) == len(fits):
+        return _print_linear(linear, table, options)
+    columns = {header: _column(table[name], set(range(len(table)))) for name, header in LIKELIHOODS.items()}
+    formulas = dict(zip(names or map(str, range(1, len(fits) + 1)), fits, strict=True))
+    models = [f"{label}: {line}" for label in table.index for line in _formula_lines(formulas[str(label)])]
+    lines = anova_table([str(label) for label in table.index], columns, options)
+    return "\n".join(["Data: data", "Models:", *models, *lines])
+
+
+def _formula_lines(fit: LinearFit | MixedFit) -> list[str]:
+    return deparse_lines(without_double_bars(fit.formula), LONGEST)
+
+
+def _print_linear(fits: Sequence[LinearFit], table: pd.DataFrame, options: Options) -> str:
     if len(fits) == 1:
         heading, headers = ["", f"Response: {fits[0].frame.response_name}"], TERMS
         empty = {"f_statistic": {len(table) - 1}, "p_value": {len(table) - 1}}
@@ -80,7 +114,7 @@ def anova_table(row_names: list[str], table: dict[str, list[Number]], options: O
     return print_coefmat(row_names, table, None, Columns((), tests, p_value, zap), na="", options=options)
 
 
-def _models(fits: tuple[LinearFit, ...]) -> list[str]:
+def _models(fits: Sequence[LinearFit]) -> list[str]:
     wide = len(str(len(fits)))
     texts = ["\n".join(deparse_lines(fit.formula)) for fit in fits]
     return "\n".join(f"Model {i:{wide}d}: {text}" for i, text in enumerate(texts, 1)).split("\n")

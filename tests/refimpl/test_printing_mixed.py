@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 
 import refimpl as ri
-from compat.cases import Case, case_in_memory
+from compat.cases import Case, case_in_memory, load_cases
 from compat.data import DataUnavailable, load_data
 from compat.worker import encode_request
-from refimpl.printing import MixedSummary, Options, summary
+from refimpl.printing import MixedSummary, Options, print_anova, summary
 from refimpl.printing.abbreviations import abbreviate
 from refimpl.printing.mixed import arguments
 from refimpl.printing.options import DEFAULT
@@ -63,6 +63,30 @@ class Printed:
         named = "".join(f", {name} = {given[name]}" for name in ("weights", "offset") if name in given)
         found = summary(ri.lmer(self.formula, self.frame, **given), f"lmer(formula, data = data{named})")
         return found.short(self.options) if self.short else found.text(self.options)
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """The print of an anova, of a case."""
+
+    id: str
+    case: Case
+    options: Options = DEFAULT
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return encode_request(self.case) | {"id": self.id, "print": asdict(self.options)}
+
+    @property
+    def text(self) -> str:
+        asked, texts = self.case.options, (self.case.formula, *self.case.options["formulas"])
+        REML = asked.get("REML", True)
+        which = REML if isinstance(REML, list) else [REML] * len(texts)
+        fits = [
+            ri.lmer(text, self.case.data, REML=one) if "|" in text else ri.lm(text, self.case.data)
+            for text, one in zip(texts, which, strict=True)
+        ]
+        return print_anova(*fits, refit=asked.get("refit", True), options=self.options)
 
 
 HIV = (
@@ -120,7 +144,18 @@ def prints() -> Iterator[Printed]:
         yield Printed(f"lmer-print-slope-ml-{name}-short", "sleepstudy", MODELS[0][2], ML, options, short=True)
 
 
-PRINTS = list(prints())
+def tables() -> Iterator[PrintedTable]:
+    for case in load_cases("lmer-anova-*"):
+        yield PrintedTable(case.id.replace("anova", "print-anova"), case, Options(digits=TABLES.get(case.id, 7)))
+    for name, options in LOOKS.items():
+        yield PrintedTable(f"lmer-print-anova-hiv-{name}", load_cases("lmer-anova-hiv")[0], options)
+        case = case_in_memory("lmer_anova", THREE[0], load_data("sleepstudy"), formulas=list(THREE[1:]), REML=False)
+        yield PrintedTable(f"lmer-print-anova-three-{name}", case, options)
+
+
+THREE = ("Reaction ~ Days + (Days || Subject)", "Reaction ~ Days", "Reaction ~ 1 + (1 | Subject)")
+TABLES = {"lmer-anova-hiv": 6}  # shown with fewer digits, because lme4 stopped before those that R shows
+PRINTS: list[Printed | PrintedTable] = [*prints(), *tables()]
 
 
 def frozen(name: str) -> dict[str, Any]:
@@ -134,7 +169,7 @@ def test_every_print_of_a_mixed_model_is_frozen_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("one", PRINTS, ids=lambda one: one.id)
-def test_mixed_model_reads_as_lme4_prints_it(one: Printed) -> None:
+def test_mixed_model_reads_as_lme4_prints_it(one: Printed | PrintedTable) -> None:
     try:
         line = as_line(one.request)
     except DataUnavailable as absent:
