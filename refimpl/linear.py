@@ -369,6 +369,13 @@ class LinearFit:
 
         return printing.summary(self, call)
 
+    def __str__(self) -> str:
+        """What R's print of the fit shows."""
+        return self.summary().short()
+
+    def __repr__(self) -> str:
+        return f"<{self.model}: {self.formula}, {self.nobs} rows, {len(self.names)} coefficient{'s' * (len(self.names) != 1)}>"
+
     def with_covariance(self, covariance: Covariance) -> LinearFit:
         """The same fit with another covariance of its coefficients."""
         return replace(self, covariance=covariance)

@@ -7,7 +7,7 @@ read from the derivative by Sigma, which must have no negative eigenvalue there 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Optimum:
     """
 
     factors: tuple[Array, ...]
-    point: Point
+    point: Point = field(repr=False)
     gradient: Array
     scaled_gradient: float
     hessian_eigenvalues: Array

@@ -43,6 +43,10 @@ class Hierarchy:
     intercept: bool
     levels: tuple[Level, ...]
 
+    def __str__(self) -> str:
+        """The levels and the combined equation."""
+        return self.equations()
+
     @property
     def formula(self) -> str:
         """The combined model as lmer's formula."""

@@ -341,6 +341,14 @@ class MixedFit:
 
         return predict(self, newdata, re_form, allow_new_levels)
 
+    def __str__(self) -> str:
+        """What lme4's print of the fit shows."""
+        return str(self.summary().short())
+
+    def __repr__(self) -> str:
+        by = "REML" if self.REML else "ML"
+        return f"<lmer by {by}: {self.formula}, {self.nobs} rows, {self.criterion:.6g} at the optimum>"
+
     def summary(self) -> Any:
         """A summary whose str() is what lme4 prints."""
         from refimpl import printing

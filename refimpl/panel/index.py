@@ -7,7 +7,7 @@ Nothing is estimated here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -157,8 +157,8 @@ class PanelDimensions:
     T: int
     N: int
     balanced: bool
-    periods: pd.Series[Any]
-    individuals: pd.Series[Any]
+    periods: pd.Series[Any] = field(repr=False)
+    individuals: pd.Series[Any] = field(repr=False)
 
     def __str__(self) -> str:
         if self.balanced:

@@ -405,6 +405,13 @@ class PanelFit:
         shown = name or str(vcov.attrs.get("name", "given"))
         return replace(self, covariance=PanelCovariance(matrix, shown, clusters))
 
+    def __str__(self) -> str:
+        """What plm's print of the fit shows."""
+        return str(self.summary().short())
+
+    def __repr__(self) -> str:
+        return f"<plm {self.model} ({self.effect}): {self.formula}, {self.nobs} rows, {len(self.coef_names)} coefficient{'s' * (len(self.coef_names) != 1)}>"
+
     def summary(self) -> Any:
         """A summary whose str() is what plm prints."""
         from refimpl.printing.panel import panel_summary

@@ -41,7 +41,7 @@ FEW = 5  # with no more residual degrees of freedom than this, R shows every res
 
 @dataclass(frozen=True)
 class LinearSummary:
-    """The summary of a LinearFit; str() is R's print of it, `text` takes R's options."""
+    """The summary of a LinearFit; str() is R's print of it, `text` takes R's options, `short` is R's of the fit."""
 
     fit: LinearFit
     call: tuple[str, ...]
@@ -55,6 +55,12 @@ class LinearSummary:
         else:
             lines = lm_lines(self.fit, self.call, options)
         return "\n".join(lines)
+
+    def short(self, options: Options = DEFAULT) -> str:
+        """What R prints for the fit itself: rms no less than for its summary."""
+        if self.fit.model == "ols" or self.fit.covariance is not None:
+            return self.text(options)
+        return "\n".join(short_lines(self.fit, self.call, options))
 
     def __str__(self) -> str:
         """R's print with its default options."""
@@ -143,6 +149,15 @@ def lm_lines(fit: LinearFit, call: Sequence[str], options: Options) -> list[str]
     if fit.n_dropped:
         lines.append(f"  ({fit.n_dropped} observation{'s' * (fit.n_dropped > 1)} deleted due to missingness)")
     return [*lines, *_lm_explained(fit, digits, options), ""]
+
+
+def short_lines(fit: LinearFit, call: Sequence[str], options: Options) -> list[str]:
+    """R's print.lm, line by line."""
+    if not fit.names:
+        return ["", "Call:", *call, "", "No coefficients", ""]
+    coef = [None if math.isnan(x) else x for x in fit.coef]
+    cells = format_numbers(coef, max(3, options.digits - 3), scipen=options.scipen)
+    return ["", "Call:", *call, "", "Coefficients:", *print_named(fit.names, cells, options.width, gap=2), ""]
 
 
 def _lm_coefficients(fit: LinearFit, digits: int, options: Options) -> list[str]:

@@ -30,7 +30,7 @@ SUMMARY = ("Min.", "1st Qu.", "Median", "Mean", "3rd Qu.", "Max.")
 
 @dataclass(frozen=True)
 class PanelSummary:
-    """The summary of a PanelFit; str() is plm's print of it, `text` takes R's options."""
+    """The summary of a PanelFit; str() is plm's print of it, `text` takes R's options, `short` is its of the fit."""
 
     fit: PanelFit
     call: tuple[str, ...]
@@ -38,6 +38,10 @@ class PanelSummary:
     def text(self, options: Options = DEFAULT) -> str:
         """What R prints under these options, without the last line feed."""
         return "\n".join(panel_lines(self.fit, self.call, options))
+
+    def short(self, options: Options = DEFAULT) -> str:
+        """What R prints for the fit itself."""
+        return "\n".join(short_lines(self.fit, options))
 
     def __str__(self) -> str:
         """R's print with its default options."""
@@ -85,6 +89,14 @@ def panel_lines(fit: PanelFit, call: Sequence[str], options: Options) -> list[st
         lines += ["", "Effects:", *effect_lines(fit, options)]
     lines += ["", "Residuals:", *residual_lines(fit.residual_values, digits, options), ""]
     return [*lines, *coefficient_lines(fit, digits, options), "", *size_lines(fit, digits, options)]
+
+
+def short_lines(fit: PanelFit, options: Options) -> list[str]:
+    """plm's print of a fit, line by line."""
+    cells = format_numbers(fit.coef.tolist(), max(3, options.digits - 2), scipen=options.scipen)
+    formula = "\n".join(deparse_lines(fit.formula))
+    named = print_named(fit.coef_names, cells, options.width)
+    return ["", *f"Model Formula: {formula}".split("\n"), "", "Coefficients:", *named, ""]
 
 
 def title(fit: PanelFit) -> list[str]:
