@@ -374,7 +374,8 @@ class LinearFit:
         return self.summary().short()
 
     def __repr__(self) -> str:
-        return f"<{self.model}: {self.formula}, {self.nobs} rows, {len(self.names)} coefficient{'s' * (len(self.names) != 1)}>"
+        coefficients = f"{len(self.names)} coefficient{'s' * (len(self.names) != 1)}"
+        return f"<{self.model}: {self.formula}, {self.nobs} rows, {coefficients}>"
 
     def with_covariance(self, covariance: Covariance) -> LinearFit:
         """The same fit with another covariance of its coefficients."""

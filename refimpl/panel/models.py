@@ -410,7 +410,8 @@ class PanelFit:
         return str(self.summary().short())
 
     def __repr__(self) -> str:
-        return f"<plm {self.model} ({self.effect}): {self.formula}, {self.nobs} rows, {len(self.coef_names)} coefficient{'s' * (len(self.coef_names) != 1)}>"
+        coefficients = f"{len(self.coef_names)} coefficient{'s' * (len(self.coef_names) != 1)}"
+        return f"<plm {self.model} ({self.effect}): {self.formula}, {self.nobs} rows, {coefficients}>"
 
     def summary(self) -> Any:
         """A summary whose str() is what plm prints."""
