@@ -279,7 +279,7 @@ def inverse_root(G: DD) -> Array:
     L = easy_factor(G.hi) if len(G.hi) else None
     if L is not None:
         W, _ = lapack.dtrtri(L.T)
-        off = W.T @ (G - product(exact(L), exact(L.T))).hi @ W  # W'GW - I
+        off = W.T @ (G - gram([L.T], np.ones(len(L)))).hi @ W  # W'GW - I
         return np.asarray(W - W @ (np.triu(off, 1) + np.diag(off.diagonal() / 2)))
     U, _ = eliminated(G, len(G.hi), 0.0)
     T = back_substitute(U, exact(np.diag(np.ones(len(G.hi)))))

@@ -70,20 +70,25 @@ class LinearFit:
         labels = rms_labels(self.frame)
         return [rms_name(part, labels) for part in self.design.parts]
 
+    @cached_property
+    def labels(self) -> pd.Index[str]:
+        """The names as an index."""
+        return pd.Index(self.names)
+
     def _by_name(self, values: Array) -> pd.Series[float]:
         full = np.full(len(self.names), np.nan)
         full[self.solution.kept] = values
-        return pd.Series(full, index=self.names)
+        return pd.Series(full, index=self.labels)
 
     @cached_property
     def coef(self) -> pd.Series[float]:
         """Estimates; NaN where aliased."""
-        return pd.Series(self.solution.coef, index=self.names)
+        return pd.Series(self.solution.coef, index=self.labels)
 
     @cached_property
     def aliased(self) -> pd.Series[bool]:
         """Which columns depend on earlier ones."""
-        return pd.Series(~self.solution.kept, index=self.names)
+        return pd.Series(~self.solution.kept, index=self.labels)
 
     @cached_property
     def vcov_kept(self) -> Array:
@@ -97,7 +102,7 @@ class LinearFit:
         """Covariance of the coefficients, with NaN rows and columns where aliased (R: vcov(complete = TRUE))."""
         full = np.full((len(self.names), len(self.names)), np.nan)
         full[np.ix_(self.solution.kept, self.solution.kept)] = self.vcov_kept
-        return pd.DataFrame(full, index=self.names, columns=self.names)
+        return pd.DataFrame(full, index=self.labels, columns=self.labels)
 
     @cached_property
     def std_error(self) -> pd.Series[float]:
@@ -117,7 +122,7 @@ class LinearFit:
     @cached_property
     def p_value(self) -> pd.Series[float]:
         """Two-sided p-values of t tests on `df_test` degrees of freedom."""
-        return pd.Series(two_sided_t(self.statistic.to_numpy(), self.df_test), index=self.names)
+        return pd.Series(two_sided_t(self.statistic.to_numpy(), self.df_test), index=self.labels)
 
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Confidence limits by the t distribution: columns low and high (R: confint.lm)."""
@@ -379,7 +384,10 @@ class LinearFit:
 
     def with_covariance(self, covariance: Covariance) -> LinearFit:
         """The same fit with another covariance of its coefficients."""
-        return replace(self, covariance=covariance)
+        other = replace(self, covariance=covariance)
+        for known in {"names", "labels", "coef"} & vars(self).keys():  # worked out once
+            vars(other)[known] = vars(self)[known]
+        return other
 
 
 def lm(

@@ -109,7 +109,8 @@ CR_FACTORS: Mapping[str, Callable[[int, int, int], float]] = {
 
 def cluster_codes(values: Any) -> tuple[Codes, int]:
     """0, 1, ... for each distinct value (n,), and how many there are. Missing values get -1."""
-    codes, levels = pd.factorize(np.asarray(values) if not isinstance(values, pd.Series) else values)
+    plain = not isinstance(values, pd.Series | pd.Categorical) or isinstance(values.dtype, np.dtype)
+    codes, levels = pd.factorize(np.asarray(values) if plain else values)
     return codes.astype(np.intp), len(levels)
 
 
@@ -387,5 +388,6 @@ def intersection(dimensions: Sequence[Codes]) -> tuple[Codes, int]:
 
 def frame_of(fit: LinearFit, matrix: Array) -> pd.DataFrame:
     """A covariance under the names of the coefficients that are not aliased."""
-    names = [name for name, use in zip(fit.names, fit.solution.kept, strict=True) if use]
+    kept = fit.solution.kept
+    names = fit.labels if kept.all() else fit.labels[kept]
     return pd.DataFrame(matrix, index=names, columns=names)
