@@ -211,8 +211,18 @@ def judge(
     rows = compare(case, answer, reference, certified, messages=repeats, conventions=conventions)
     if not repeats:  # R has to repeat its defects
         rows = excuse(rows, stack, case.id, known_defects(case.root))
+        rows = _explained(case, answer, reference, rows)
     pairs = _pairs(answer, reference, certified)
     return Result(case, implementation.name, source, tuple(rows), seconds, pairs)
+
+
+def _explained(case: Case, answer: Answer, reference: Answer, rows: list[Row]) -> list[Row]:
+    """The same rows, with the convention under which they agree where one is known."""
+    if not any(row.bad for row in rows) or not isinstance(answer, Mapping) or not isinstance(reference, Mapping):
+        return rows
+    from compat.conventions.explain import explain
+
+    return explain(case, answer, reference, rows)
 
 
 def _pairs(answer: Answer, reference: Answer, certified: Certified | None) -> tuple[CertifiedPair, ...]:

@@ -28,6 +28,10 @@ FLOOR = 1e-12
 # Below the smallest double of full precision a tail probability has fewer digits, and R prints < 2.2e-16 anyway.
 SMALLEST_P = 1e-300
 
+# Two conventions differ by a factor of the sample's size; numbers that agree to seven digits by chance are not met.
+# Of an optimised fit four: its search may have stopped early, and that must not hide whose criterion it followed.
+EXPLAINED_DIGITS, EXPLAINED_DIGITS_OPTIMISED = 7.0, 4.0
+
 # R gets Satterthwaite's degrees of freedom by numerical derivatives: lmerTest 3.1-3 was up to 6e-8 off, relatively.
 PRINTED_SLACK: Mapping[str, float] = {"df": 2e-7, "den_df": 2e-7}
 

@@ -1,0 +1,115 @@
+"""A port that answers by another convention is told which, in the quantities that differ and in no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compat.adapters.refimpl import implementation as refimpl
+from compat.cases import Case, load_cases
+from compat.check import Result, check
+from compat.compare import Verdict
+from compat.expected import DEFAULT_STACK
+
+Answer = Mapping[str, Any]
+
+
+class Port:
+    """A port that answers as a function of the case does."""
+
+    name, version, capabilities = "port", "1", refimpl.capabilities
+
+    def __init__(self, fit: Callable[[Case], Answer]) -> None:
+        self.fit = fit
+
+
+def judged(case: str, fit: Callable[[Case], Answer]) -> Result:
+    (one,) = load_cases(case)
+    (result,) = check([one], [Port(fit)], DEFAULT_STACK)
+    return result
+
+
+def optioned(**options: Any) -> Callable[[Case], Answer]:
+    """A port that takes other options than the case's."""
+    return lambda case: refimpl.fit(replace(case, options={**case.options, **options}))
+
+
+def changed(name: str, change: Callable[[Any, Answer], Any]) -> Callable[[Case], Answer]:
+    def fit(case: Case) -> Answer:
+        found = dict(refimpl.fit(case))
+        return found | {name: change(found[name], found)}
+
+    return fit
+
+
+def told(result: Result) -> dict[str, set[str]]:
+    """What is said of each quantity that is wrong, up to the tolerance's own reason."""
+    out: dict[str, set[str]] = {}
+    for row in result.bad:
+        out.setdefault(row.cell.quantity, set()).add(row.reason.partition("; ")[0])
+    return out
+
+
+def of_ml(sigma: float, found: Answer) -> float:
+    return float(sigma * np.sqrt(found["df_residual"] / found["nobs"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("sigma", of_ml, "maximum-likelihood sigma"),
+        ("aic", lambda aic, _: aic - 2, "AIC without sigma"),
+        ("bic", lambda bic, found: bic - np.log(found["nobs"]), "BIC without sigma"),
+        ("std_error", lambda se, found: of_ml(1.0, found) * se, "standard errors of maximum likelihood"),
+    ],
+)
+def test_a_closed_form_is_named(name: str, change: Callable[[Any, Answer], Any], words: str) -> None:
+    found = told(judged("lm-mtcars", changed(name, change)))
+    assert set(found) == {name}
+    (said,) = found[name]
+    assert said.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("case", "options", "words"),
+    [
+        ("vcov-hc-stackloss-hc0", {"type": "HC1"}, "these are the numbers of type HC1"),
+        ("vcov-hc-stackloss-hc3", {"type": "HC2"}, "these are the numbers of type HC2"),
+        ("vcov-cluster-cr0", {"type": "CR1S"}, "these are the numbers of type CR1S"),
+        ("robcov-huber", {"method": "efron"}, "these are the numbers of Efron for Huber"),
+        ("lmer-sleepstudy-slope", {"REML": False}, "these are the numbers of ML for REML"),
+        ("lmer-sleepstudy-slope-ml", {"REML": True}, "these are the numbers of REML for ML"),
+        ("plm-vcov-fd-arellano-hc0", {"type": "HC3"}, "these are the numbers of type HC3"),
+    ],
+)
+def test_the_choice_that_was_taken_is_named(case: str, options: dict[str, Any], words: str) -> None:
+    found = told(judged(case, optioned(**options)))
+    assert "std_error" in found
+    assert all(said.startswith(words) for said in found["std_error"])
+
+
+def test_weights_left_out_are_noticed() -> None:
+    def without(case: Case) -> Answer:
+        return refimpl.fit(replace(case, options={k: v for k, v in case.options.items() if k != "weights"}))
+
+    found = told(judged("lm-weights", without))
+    assert found["coef"] == {"these are the numbers of no weights"}
+
+
+def test_an_explained_number_is_still_not_rs() -> None:
+    result = judged("vcov-hc-stackloss-hc0", optioned(type="HC1"))
+    assert result.verdict is Verdict.UNEXPLAINED
+
+
+def test_what_no_convention_gives_stays_unexplained() -> None:
+    result = judged("lm-mtcars", changed("sigma", lambda sigma, _: 1.01 * sigma))
+    assert [row.reason for row in result.bad if "maximum" in row.reason or "numbers of" in row.reason] == []
+    assert {row.cell.quantity for row in result.bad} == {"sigma"}
+
+
+def test_right_answers_are_left_alone() -> None:
+    assert judged("lm-mtcars", refimpl.fit).bad == []
