@@ -205,6 +205,7 @@ def fixed(panel: Panel, checks: Mapping[str, Checks]) -> Chapter:
                 f"It multiplies R² by df / N = {fit.df_residual}/{fit.nobs}. Counting the {fit.n_individuals} country "
                 f"means as the parameters they are gives {fit.adj_r_squared:.4f}, about half.",
             ),
+            Code(str(fit.summary()), "As plm prints it"),
             Table("plm-within", fit.tidy().set_index("term"), "The fit in broom's columns.", 6, title="As a table"),
         ],
     )
@@ -219,6 +220,7 @@ def random(panel: Panel, checks: Mapping[str, Checks]) -> Chapter:
         [
             Code('refit = refimpl.lmer(formula + " + (1 | ISO3)", HIV, REML=False)'),
             checks["lmer-intercept"],
+            Code(str(panel.intercepts.summary()), "As lme4 prints it"),
             Table(
                 "lmer-intercept",
                 panel.intercepts.tidy(),
@@ -248,6 +250,7 @@ def random_slopes(panel: Panel, checks: Mapping[str, Checks]) -> Chapter:
                 f"abs(same.criterion - hlmfit.criterion)   # {apart}"
             ),
             checks["lmer-slope"],
+            Code(str(panel.slopes.summary()), "As lme4 prints it"),
             Table(
                 "lmer-slope",
                 panel.slopes.tidy(),
@@ -301,6 +304,7 @@ def testing(panel: Panel, checks: Mapping[str, Checks]) -> Chapter:
             ),
             Code("refimpl.anova(refit, hlmfit)"),
             checks["anova"],
+            Code(repr(ri.anova(panel.intercepts, panel.slopes, names=["refit", "hlmfit"])), "As lme4 prints it"),
             Table("anova", table, "The test in full.", 8, title="As a table"),
         ],
     )
