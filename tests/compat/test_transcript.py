@@ -1,0 +1,195 @@
+"""The lecture's session checked without a hint, and sessions that were cut, shifted or garbled on their way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from compat.cli import app
+from compat.compare import Verdict
+from compat.transcript import Report
+from compat.transcript.check import AGREEING
+from compat.transcript.judge import holds
+from tests.compat.printed import (
+    LECTURE,
+    SESSIONS,
+    WRONG,
+    changes,
+    check,
+    checked,
+    data_of,
+    has_lecture_data,
+    lecture_data,
+    place,
+    verdicts,
+)
+
+needs_panel = pytest.mark.skipif(not has_lecture_data(), reason="HIVDeaths.csv is not here: see RCOMPAT_DATA")
+QUIET = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+# ---- the lecture ----------------------------------------------------------------------------------------------------
+
+
+@needs_panel
+def test_every_number_of_the_lecture_is_found_and_explained() -> None:
+    report = checked(LECTURE)
+    assert report.counts == {Verdict.MATCH: 446, Verdict.MATCH_UNDER_CONVENTION: 28}
+    assert report.unread == []
+    assert report.passed(strict=True)
+
+
+@needs_panel
+def test_what_is_wrong_in_the_lecture_is_found_unaided() -> None:
+    rows = [row for row in checked(LECTURE).rows if row.convention]
+    assert Counter(row.convention for row in rows) == {
+        "REML for ML": 25, "rounded twice": 2, "plm's old adjusted R2": 1,
+    }  # fmt: skip
+    of = {
+        name: {row.cell.token.text for row in rows if row.convention == name} for name in {r.convention for r in rows}
+    }
+    assert of["plm's old adjusted R2"] == {"0.1384"}
+    assert of["rounded twice"] == {"0.26126", "4.428"}
+    assert {"0.156798", "3.96339", "0.3234238", "0.00598492"} <= of["REML for ML"]
+
+
+@needs_panel
+def test_identities_prove_the_contradiction() -> None:
+    found = [str(one) for one in checked(LECTURE).contradictions]
+    assert len(found) == 3
+    assert any("0.156798" in one and "0.155304" in one for one in found)
+
+
+def test_the_contradiction_is_proved_without_the_data() -> None:
+    report = check(LECTURE.read_text(encoding="utf-8"), ())
+    assert any("0.156798" in str(one) and "0.155304" in str(one) for one in report.contradictions)
+    assert not report.passed(strict=True)
+
+
+@needs_panel
+def test_a_changed_digit_of_the_lecture_is_exactly_the_cell_reported() -> None:
+    text, report = LECTURE.read_text(encoding="utf-8"), checked(LECTURE)
+    before, tried = verdicts(report), 0
+    for change in changes(text, report.rows, step=60, offset=7):
+        found = check(change.text, (lecture_data(),))
+        after = verdicts(found)
+        different = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+        assert different == {place(change.row)}, str(change)
+        assert after[place(change.row)] in WRONG, str(change)
+        assert not found.passed(), str(change)
+        tried += 1
+    assert tried > 30
+
+
+# ---- sessions that lost something on their way ----------------------------------------------------------------------
+
+PAGES = [path for path in SESSIONS if path.stem.startswith(("lm", "ols", "plm", "heads", "vectors", "coeftest"))]
+
+
+def never_more_than_stands_there(text: str, report: Report) -> None:
+    """What agrees is a number of the text, where the text has it, and its value rounds to it."""
+    lines = text.expandtabs().split("\n")
+    for row in report.rows:
+        token = row.cell.token
+        assert lines[token.line - 1][token.start : token.end] == token.text
+        if row.verdict is Verdict.MATCH:
+            assert row.value is not None
+            assert row.cell.style == "signif" or holds(row.cell, row.value)
+    places = [place(row) for row in report.rows]
+    assert len(set(places)) == len(places)
+
+
+@given(page=st.sampled_from(PAGES), cut=st.tuples(st.integers(0, 400), st.integers(0, 400)))
+@settings(QUIET, max_examples=25)
+def test_a_cut_session_agrees_in_what_is_left(page: Path, cut: tuple[int, int]) -> None:
+    lines = page.read_text(encoding="utf-8").split("\n")
+    first, last = sorted(one % (len(lines) + 1) for one in cut)
+    text = "\n".join([*lines[:first], *lines[last:]])
+    never_more_than_stands_there(text, check(text, data_of(page.read_text(encoding="utf-8"))))
+
+
+@given(page=st.sampled_from(PAGES), line=st.integers(0, 400), shift=st.integers(-6, 12))
+@settings(QUIET, max_examples=25)
+def test_a_shifted_line_is_read_or_left_but_not_made_up(page: Path, line: int, shift: int) -> None:
+    whole = page.read_text(encoding="utf-8")
+    lines = whole.split("\n")
+    at = line % len(lines)
+    lines[at] = " " * shift + lines[at] if shift > 0 else lines[at][-shift:]
+    text = "\n".join(lines)
+    never_more_than_stands_there(text, check(text, data_of(whole)))
+
+
+@given(
+    page=st.sampled_from(PAGES),
+    garble=st.lists(
+        st.tuples(st.integers(0, 20_000), st.characters(codec="utf-8", exclude_characters="\r")), max_size=12
+    ),
+)
+@settings(QUIET, max_examples=40)
+def test_garbled_letters_never_crash(page: Path, garble: list[tuple[int, str]]) -> None:
+    whole = page.read_text(encoding="utf-8")
+    letters = list(whole)
+    for at, letter in garble:
+        letters[at % len(letters)] = letter
+    text = "".join(letters)
+    never_more_than_stands_there(text, check(text, data_of(whole)))
+
+
+@given(text=st.text(max_size=300))
+@settings(QUIET, max_examples=100)
+def test_any_text_at_all_is_taken(text: str) -> None:
+    report = check(text, ())
+    assert all(row.verdict not in AGREEING for row in report.rows if row.value is None)
+    never_more_than_stands_there(text, report)
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+CARS = next(path for path in SESSIONS if path.stem == "lm-digits")
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    found = CliRunner().invoke(app, ["transcript", *map(str, arguments)])
+    return found.exit_code, found.output
+
+
+def test_the_command_tells_the_counts_and_writes_json(tmp_path: Path) -> None:
+    code, said = run(
+        CARS, "--data", *data_of(CARS.read_text(encoding="utf-8")), "--quiet", "--json", tmp_path / "out.json"
+    )
+    assert code == 0
+    assert "155 numbers found: 155 MATCH" in said
+    written = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert written
+
+
+def test_the_command_fails_where_a_digit_was_changed(tmp_path: Path) -> None:
+    text = CARS.read_text(encoding="utf-8")
+    assert text.count("-3.87783") >= 1
+    changed = tmp_path / "changed.txt"
+    changed.write_text(text.replace("-3.87783", "-3.87784", 1), encoding="utf-8")
+    code, said = run(changed, "--data", *data_of(text), "--quiet")
+    assert code == 1
+    assert "-3.87784" in said
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\x00\xff\xfe\x01 binary", "no R here: ½".encode()])
+def test_the_command_takes_a_file_that_is_no_session(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "session.txt"
+    path.write_bytes(content)
+    code, said = run(path)
+    assert code in (1, 2)
+    assert "Traceback" not in said
+    assert said.strip()
+
+
+def test_the_command_says_which_data_it_lacks() -> None:
+    code, said = run(CARS, "--strict")
+    assert code == 1
+    assert "mtcars.csv" in said
