@@ -368,8 +368,9 @@ def excuse(rows: Sequence[Row], stack: str, case: str, defects: Sequence[Defect]
     """Turn UNEXPLAINED into KNOWN_REFERENCE_DEFECT where the stack is known to be wrong."""
     out = []
     for row in rows:
-        known = next((d for d in defects if d.covers(stack, case, row.cell)), None)
-        if known is not None and row.verdict is Verdict.UNEXPLAINED:
+        open_ = row.verdict is Verdict.UNEXPLAINED
+        known = next((d for d in defects if d.covers(stack, case, row.cell)), None) if open_ else None
+        if known is not None:
             row = replace(row, verdict=Verdict.KNOWN_REFERENCE_DEFECT, reason=f"{stack}: {known.reason}")
         out.append(row)
     return out

@@ -33,12 +33,12 @@ INSTALL = f"on Debian or Ubuntu run `sh {R_FOLDER / 'install-debian.sh'}`, elsew
 Host = Literal["auto", "rpy2", "rscript"]
 
 ROOMS = (
-    {"ols", "robcov"},  # rms
-    {"lm", "anova", "vcov_hc", "vcov_cluster", "ml_sandwich"},  # stats, sandwich, clubSandwich
+    {"ols", "robcov", "vcov_hc", "ml_sandwich"},  # rms takes longest to load
+    {"lm", "anova", "vcov_cluster"},
     {"plm", "plm_vcov", "plm_test"},
     {"lmer", "lmer_anova"},
 )
-"""The estimators whose R packages are loaded together."""
+"""Estimators that one R answers for: those of one package together, and about as long to wait for as the others."""
 
 
 def r_home() -> Path:
