@@ -3,13 +3,13 @@
 from refimpl import rrandom
 from refimpl.comparison import anova
 from refimpl.errors import DataError, FormulaError, NotConverged, RankDeficient, RefimplError
-from refimpl.linear import LinearFit, lm, ols, predict
+from refimpl.generics import confint, fixef, predict, ranef
+from refimpl.linear import LinearFit, lm, ols
 from refimpl.mixed.hierarchy import Hierarchy, hlm
 from refimpl.mixed.models import lmer
 from refimpl.mixed.results import MixedFit
 from refimpl.panel import (
     PanelFit,
-    fixef,
     pbgtest,
     pcdtest,
     pcdtest_heterogeneous,
@@ -28,7 +28,6 @@ from refimpl.panel import (
     plm_vcov_scc,
     plmtest,
     pwartest,
-    ranef,
     within_intercept,
 )
 from refimpl.sandwich import ml_sandwich, robcov, vcov_cluster, vcov_hc, with_vcov
@@ -44,6 +43,7 @@ __all__ = [
     "RankDeficient",
     "RefimplError",
     "anova",
+    "confint",
     "fixef",
     "hlm",
     "lm",
