@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,7 +24,6 @@ from compat.compare import (
     ABSENT,
     Certified,
     CertifiedDigits,
-    Convention,
     Defect,
     Failure,
     Row,
@@ -197,9 +196,9 @@ def judge(
     source: str,
     stack: str,
     seconds: float = 0.0,
-    conventions: Sequence[Convention] = (),
+    conventions: Collection[str] = (),
 ) -> Result:
-    """Compare one answer with R's."""
+    """Compare one answer with R's; `conventions` are accepted, beside those that the implementation declares."""
     for one in (reference, answer):
         if isinstance(one, Absent):
             row = Row(Cell(case.estimator, ()), one.verdict, reason=one.reason)
@@ -208,21 +207,22 @@ def judge(
     assert not isinstance(reference, Absent)
     certified = certified_values(case)
     repeats = is_reference(implementation)
-    rows = compare(case, answer, reference, certified, messages=repeats, conventions=conventions)
+    rows = compare(case, answer, reference, certified, messages=repeats)
     if not repeats:  # R has to repeat its defects
         rows = excuse(rows, stack, case.id, known_defects(case.root))
-        rows = _explained(case, answer, reference, rows)
+        accepted = {*conventions, *getattr(implementation, "conventions", ())}
+        rows = _explained(case, answer, reference, rows, accepted)
     pairs = _pairs(answer, reference, certified)
     return Result(case, implementation.name, source, tuple(rows), seconds, pairs)
 
 
-def _explained(case: Case, answer: Answer, reference: Answer, rows: list[Row]) -> list[Row]:
+def _explained(case: Case, answer: Answer, reference: Answer, rows: list[Row], accepted: Collection[str]) -> list[Row]:
     """The same rows, with the convention under which they agree where one is known."""
     if not any(row.bad for row in rows) or not isinstance(answer, Mapping) or not isinstance(reference, Mapping):
         return rows
     from compat.conventions.explain import explain
 
-    return explain(case, answer, reference, rows)
+    return explain(case, answer, reference, rows, accepted)
 
 
 def _pairs(answer: Answer, reference: Answer, certified: Certified | None) -> tuple[CertifiedPair, ...]:
@@ -246,12 +246,13 @@ def check(
     implementations: Sequence[Implementation],
     stack: str,
     live: Implementation | None = None,
-    conventions: Sequence[Convention] = (),
+    conventions: Collection[str] = (),
 ) -> Iterator[Result]:
     """Yield a result for each case and implementation, compared with the frozen answers of a stack.
 
     With `live` (R as an implementation) they are compared with what R answers now instead, and R's own answer is
-    compared with the frozen one.
+    compared with the frozen one. Answers by one of `conventions` (their names), or by one that the implementation
+    declares itself, agree under that convention.
     """
     cases = list(cases)
     answers = _ahead(live, cases) if live is not None else repeat(None)

@@ -53,6 +53,7 @@ Examples:
   rcompat check --case 'lm-nist-*'                 some of the cases
   rcompat check --implementation mypkg.adapter:implementation
   rcompat check --implementation 'command: julia port.jl' --implementation refimpl
+  rcompat check -i statsmodels --convention 'no weights'
   rcompat check --json run.json --junit run.xml    reports for other programs
   rcompat check --case 'lm-nist-*' --svg run.svg   a picture of the report
 """
@@ -74,6 +75,14 @@ def check(
             "-i",
             metavar="X",
             help="A registered name, 'module:object' or 'command: program'. Repeatable; refimpl if none is given.",
+        ),
+    ] = None,
+    convention: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--convention",
+            metavar="NAME",
+            help="Accept answers by this convention; `rcompat list conventions` names them. Repeatable.",
         ),
     ] = None,
     strict: Annotated[
@@ -107,9 +116,10 @@ def check(
     try:
         cases = _cases(case, root)
         chosen = [_implementation(spec) for spec in dict.fromkeys(implementation or ["refimpl"])]
+        accepted = _conventions(convention, root)
         stack = _stack(stack, root)
         fits = len(cases) * len([*chosen, *([now] if now and now not in chosen else [])])
-        results = list(_watched(run.check(cases, chosen, stack, now), fits))
+        results = list(_watched(run.check(cases, chosen, stack, now, accepted), fits))
     finally:
         for one in {id(one): one for one in (*chosen, *([now] if now else []))}.values():
             close(one)
@@ -202,6 +212,7 @@ class What(StrEnum):
     CASES = "cases"
     QUANTITIES = "quantities"
     IMPLEMENTATIONS = "implementations"
+    CONVENTIONS = "conventions"
     VERDICTS = "verdicts"
     STACKS = "stacks"
 
@@ -212,7 +223,7 @@ def list_(
     case: Globs = None,
     fixtures: Fixtures = None,
 ) -> None:
-    """List the cases, the quantities, the implementations found here, the verdicts, or the frozen stacks."""
+    """List the cases, the quantities, the implementations found here, the conventions, verdicts, or frozen stacks."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -239,6 +250,14 @@ def _listing(what: What, case: list[str] | None, fixtures: Path | None) -> tuple
         ]
     if what is What.IMPLEMENTATIONS:
         return ["implementation", "version", "estimators"], list(_found_implementations())
+    if what is What.CONVENTIONS:
+        from compat.conventions.explain import conventions
+
+        headings = ["convention", "formula", "used by", "estimators"]
+        return headings, [
+            [one.name, one.text, one.used_by, " ".join(sorted(one.estimators))]
+            for one in conventions(_cases(case, _root(fixtures)))
+        ]
     if what is What.STACKS:
         from compat.expected import stacks
 
@@ -440,6 +459,18 @@ def _implementation(spec: str) -> Implementation:
         return find_or_explain(spec)
     except UnknownImplementation as error:
         raise typer.BadParameter(str(error), param_hint="--implementation") from None
+
+
+def _conventions(names: list[str] | None, root: Path) -> list[str]:
+    if not names:
+        return []
+    from compat.conventions.explain import conventions
+
+    known = {one.name for one in conventions(_cases(None, root))}
+    if unknown := [name for name in names if name not in known]:
+        text = f"no convention {unknown[0]!r}; `rcompat list conventions` names them"
+        raise typer.BadParameter(text, param_hint="--convention")
+    return names
 
 
 def _stack(name: str | None, root: Path) -> str:

@@ -7,7 +7,7 @@ What agreement a cell is held to is in tolerance; running implementations is in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -42,7 +42,7 @@ class Verdict(StrEnum):
 
 MEANING: Mapping[Verdict, str] = {
     Verdict.MATCH: "the two agree as far as rounding lets two correct computations agree",
-    Verdict.MATCH_UNDER_CONVENTION: "they agree once a named closed form is applied: another small-sample factor, ...",
+    Verdict.MATCH_UNDER_CONVENTION: "they agree by a named convention that was accepted: another factor, ...",
     Verdict.CANDIDATE_NOT_CONVERGED: "the implementation stopped before its optimum",
     Verdict.REFERENCE_NOT_CONVERGED: "R stopped before its optimum, and the implementation is below it",
     Verdict.KNOWN_REFERENCE_DEFECT: "this stack is known to be wrong here",
@@ -87,15 +87,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Convention:
-    """A closed form that turns one library's numbers into another's; `transform` gets the case and got cells."""
-
-    name: str
-    quantities: frozenset[str]
-    transform: Callable[[Case, Labelled], Labelled]
-
-
-@dataclass(frozen=True)
 class Defect:
     """Quantities in which a stack is known to be wrong, in the cases of a glob, and the reason with its source."""
 
@@ -131,7 +122,6 @@ def compare(
     certified: Certified | None = None,
     *,
     messages: bool = False,
-    conventions: Sequence[Convention] = (),
 ) -> list[Row]:
     """Return a verdict for every expected cell, and for every one got that R's labels do not have.
 
@@ -154,8 +144,7 @@ def compare(
             continue
         same = case.estimator not in MIXED and given[name].equals(cells)
         limits = Held(np.zeros(cells.values.size), SAME) if same else held(scene, name, cells)
-        compared = compare_quantity(name, given[name], cells, limits)
-        rows.extend(_explained(compared, scene, given[name], conventions))
+        rows.extend(compare_quantity(name, given[name], cells, limits))
     if certified:
         rows.extend(_compare_certified(scene, certified))
     return rows
@@ -213,20 +202,6 @@ def compare_quantity(name: str, got: Labelled, expected: Labelled, limits: Held)
         reason = f"expected {shapes[expected.depth]}, got {shapes[got.depth]}"
         return [Row(Cell(name, ()), Verdict.STRUCTURE, reason=reason)]
     return [*_structure(name, got, expected), *_judge(name, got, expected, limits)]
-
-
-def _explained(rows: list[Row], scene: Scene, got: Labelled, conventions: Sequence[Convention]) -> list[Row]:
-    """The same rows, where a convention explains what is unexplained."""
-    if not any(row.verdict is Verdict.UNEXPLAINED for row in rows):
-        return rows
-    name = rows[0].cell.quantity
-    expected = scene.expected[name]
-    for convention in (one for one in conventions if name in one.quantities):
-        turned = list(_judge(name, convention.transform(scene.case, got), expected, held(scene, name, expected)))
-        if all(row.verdict is Verdict.MATCH for row in turned):
-            under = Verdict.MATCH_UNDER_CONVENTION
-            return [replace(row, verdict=under, reason=convention.name) for row in turned]
-    return rows
 
 
 def _structure(name: str, got: Labelled, expected: Labelled) -> Iterator[Row]:

@@ -44,6 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--rcompat-stack", metavar="NAME", default=None, help="whose frozen answers to compare with")
     group.addoption(
+        "--rcompat-convention", action="append", metavar="NAME", default=None,
+        help="accept answers by this convention (`rcompat list conventions`); repeatable",
+    )  # fmt: skip
+    group.addoption(
         "--known-failures", metavar="FILE", default=None, help="cells that are known to fail, each with its reason"
     )
 

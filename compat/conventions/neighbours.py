@@ -56,25 +56,24 @@ def _coeftest(options: Options) -> Iterator[Neighbour]:
         for kind in HC_TYPES:
             if kind != wanted["type"]:
                 changed = {**options, "covariance": {**wanted, "type": kind}}
-                yield Neighbour(
-                    f"{kind} for {wanted['type']}", f'type = "{kind}"', _HC_USERS[kind], "coeftest", changed
-                )
+                yield Neighbour(f"{kind} for {wanted['type']}", f'type = "{kind}"', HC_USERS[kind], "coeftest", changed)
     elif wanted["kind"] == "cluster":
         for kind in CR_TYPES:
             if kind != wanted["type"]:
                 changed = {**options, "covariance": {**wanted, "type": kind}}
-                yield Neighbour(f"{kind} for {wanted['type']}", f'type "{kind}"', _CR_USERS[kind], "coeftest", changed)
+                yield Neighbour(f"{kind} for {wanted['type']}", f'type "{kind}"', CR_USERS[kind], "coeftest", changed)
     if wanted["kind"] != "classical":
         changed = {**options, "covariance": {"kind": "classical"}}
         yield Neighbour("classical for robust", "vcov(fit)", "summary(lm)", "coeftest", changed)
 
 
-_HC_USERS = {
+HC_USERS = {
     "HC3": "vcovHC's default", "HC1": "Stata's robust", "HC0": "White (1980)", "HC2": "estimatr", "HC4": "sandwich",
+    "HC4m": "sandwich", "HC5": "sandwich",
 }  # fmt: skip
-_CR_USERS = {
+CR_USERS = {
     "CR1S": "Stata's cluster, vcovCL's default", "CR1": "vcovCL, type HC0", "CR0": "rms's robcov",
-    "CR2": "clubSandwich, estimatr", "CR3": "clubSandwich",
+    "CR2": "clubSandwich, estimatr", "CR3": "clubSandwich", "CR1p": "clubSandwich",
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def test_case_agrees_with_r(
     record_property: Callable[[str, object], None],
 ) -> None:
     """Every cell of the case is what R says, as far as rounding lets two correct computations agree."""
-    result = _fit(rcompat_case, rcompat_implementation, rcompat_r, stack_of(request.config))
+    result = _fit(rcompat_case, rcompat_implementation, rcompat_r, request.config)
     record_property(CASE, rcompat_case.id)
     record_property(COUNTS, json.dumps(Counter(str(row.verdict) for row in result.rows)))
     if not result.compared:
@@ -42,13 +42,16 @@ def test_case_agrees_with_r(
     assert result.compared > 0
 
 
-def _fit(case: Case, implementation: Implementation, r: Implementation | None, stack: str) -> Result:
+def _fit(case: Case, implementation: Implementation, r: Implementation | None, config: pytest.Config) -> Result:
+    stack, accepted = stack_of(config), config.getoption("--rcompat-convention") or ()
     start = time.perf_counter()
     answer = ask(implementation, case)
     seconds = time.perf_counter() - start
     reference = frozen(case, stack) if r is None else ask(r, case)
     source = f"frozen {stack}" if r is None else f"live {r.name}"
-    return judge(case, implementation, answer, reference, source=source, stack=stack, seconds=seconds)
+    return judge(
+        case, implementation, answer, reference, source=source, stack=stack, seconds=seconds, conventions=accepted
+    )
 
 
 def _message(result: Result) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from compat.cases import Case, load_cases
-from compat.cells import Cell, Labelled, NotCells, cells, labelled
-from compat.compare import BAD, MEANING, Convention, Defect, Failure, Row, Verdict, compare, digits, excuse
+from compat.cells import Cell, NotCells, cells, labelled
+from compat.compare import BAD, MEANING, Defect, Failure, Row, Verdict, compare, digits, excuse
 from tests.compat.fakes import Quantities, frozen_values
 
 NAN = float("nan")
@@ -254,33 +254,7 @@ def test_messages_are_compared_where_r_has_to_repeat_itself(case: Case, text: st
     assert [(str(row.cell), row.verdict) for row in rows] == [("error", Verdict.MATCH), ("error[message]", verdict)]
 
 
-# -- explanations ----------------------------------------------------------------------------------------------------
-
-
-def times(factor: float) -> Callable[[Case, Labelled], Labelled]:
-    return lambda case, got: Labelled(got.labels, got.values * factor)
-
-
-TENTH_MORE = Convention("a tenth more", frozenset({"vcov"}), times(1.1))
-TENTH_LESS = Convention("a tenth less", frozenset({"vcov", "sigma"}), times(1 / 1.1))
-
-
-def test_a_convention_that_gives_every_cell_explains_the_quantity(case: Case) -> None:
-    got = frozen_values(case)
-    got["vcov"] = {r: {c: v * 1.1 for c, v in row.items()} for r, row in got["vcov"].items()}
-    got["sigma"] *= 1.05
-    rows = compare(case, got, frozen_values(case), conventions=[TENTH_MORE, TENTH_LESS])
-    explained = {str(row.cell): row.reason for row in rows if row.verdict is Verdict.MATCH_UNDER_CONVENTION}
-    assert explained == {f"vcov[{r}, {c}]": "a tenth less" for r in got["vcov"] for c in got["vcov"]}
-    assert {str(row.cell) for row in rows if row.bad} == {"sigma"}
-
-
-def test_a_convention_must_give_all_cells(case: Case) -> None:
-    got = frozen_values(case)
-    got["vcov"] = {r: {c: v * 1.1 for c, v in row.items()} for r, row in got["vcov"].items()}
-    got["vcov"]["wt"]["wt"] *= 1.01
-    rows = compare(case, got, frozen_values(case), conventions=[TENTH_LESS])
-    assert {row.verdict for row in rows if row.cell.quantity == "vcov"} == {Verdict.UNEXPLAINED}
+# -- known defects ---------------------------------------------------------------------------------------------------
 
 
 def test_a_known_defect_excuses_its_cells_only() -> None:

@@ -13,6 +13,8 @@ from compat.adapters.refimpl import implementation as refimpl
 from compat.cases import Case, load_cases
 from compat.check import Result, check
 from compat.compare import Verdict
+from compat.conventions import CLOSED_FORMS
+from compat.conventions.explain import conventions
 from compat.expected import DEFAULT_STACK
 
 Answer = Mapping[str, Any]
@@ -27,9 +29,9 @@ class Port:
         self.fit = fit
 
 
-def judged(case: str, fit: Callable[[Case], Answer]) -> Result:
+def judged(case: str, fit: Callable[[Case], Answer], *conventions: str) -> Result:
     (one,) = load_cases(case)
-    (result,) = check([one], [Port(fit)], DEFAULT_STACK)
+    (result,) = check([one], [Port(fit)], DEFAULT_STACK, conventions=conventions)
     return result
 
 
@@ -103,6 +105,51 @@ def test_weights_left_out_are_noticed() -> None:
 def test_an_explained_number_is_still_not_rs() -> None:
     result = judged("vcov-hc-stackloss-hc0", optioned(type="HC1"))
     assert result.verdict is Verdict.UNEXPLAINED
+
+
+def verdicts(result: Result) -> dict[str, set[Verdict]]:
+    out: dict[str, set[Verdict]] = {}
+    for row in result.rows:
+        out.setdefault(row.cell.quantity, set()).add(row.verdict)
+    return out
+
+
+def test_an_accepted_closed_form_is_a_match_under_its_name() -> None:
+    result = judged("lm-mtcars", changed("aic", lambda aic, _: aic - 2), "AIC without sigma")
+    (row,) = (row for row in result.rows if row.cell.quantity == "aic")
+    assert (row.verdict, row.reason) == (
+        Verdict.MATCH_UNDER_CONVENTION,
+        "AIC without sigma: AIC - 2, as statsmodels",
+    )
+    assert result.bad == []
+
+
+def test_an_accepted_choice_is_a_match_in_every_quantity_that_depends_on_it() -> None:
+    result = judged("vcov-hc-stackloss-hc0", optioned(type="HC1"), "type HC1")
+    assert result.verdict is Verdict.MATCH_UNDER_CONVENTION
+    under = {name for name, found in verdicts(result).items() if Verdict.MATCH_UNDER_CONVENTION in found}
+    assert under == {"vcov", "std_error", "statistic", "p_value"}
+
+
+def test_an_accepted_convention_excuses_no_other() -> None:
+    result = judged("vcov-hc-stackloss-hc0", optioned(type="HC1"), "type HC2")
+    assert result.verdict is Verdict.UNEXPLAINED
+
+
+def test_an_implementation_declares_its_own_conventions() -> None:
+    port = Port(changed("aic", lambda aic, _: aic - 2))
+    port.conventions = ("AIC without sigma",)  # type: ignore[attr-defined]
+    (result,) = check(load_cases("lm-mtcars"), [port], DEFAULT_STACK)
+    assert result.verdict is Verdict.MATCH_UNDER_CONVENTION
+
+
+def test_every_convention_is_listed_once_with_what_it_is_for() -> None:
+    listed = conventions(load_cases())
+    names = [one.name for one in listed]
+    assert len(names) == len(set(names)) > 30
+    assert {form.name for form in CLOSED_FORMS} < set(names)
+    assert {"type HC1", "type CR1S", "no weights", "REML for ML", "Efron for Huber"} < set(names)
+    assert all(one.estimators for one in listed)
 
 
 def test_what_no_convention_gives_stays_unexplained() -> None:
