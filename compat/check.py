@@ -33,7 +33,7 @@ from compat.compare import (
     excuse,
 )
 from compat.expected import Expected, ExpectedMissing, load_expected
-from compat.implementations import Implementation, InLanes, NotAvailable, is_reference
+from compat.implementations import Implementation, InLanes, NotAvailable, NotProvided, is_reference
 
 
 class Absent(NamedTuple):
@@ -155,6 +155,8 @@ def _answer(implementation: Implementation, case: Case) -> Answer:
         return dict(implementation.fit(case))
     except (DataUnavailable, NotAvailable) as absent:
         return Absent(Verdict.NOT_RUN, absent.reason)
+    except NotProvided as absent:
+        return Absent(Verdict.NOT_PROVIDED, absent.reason)
     except (Exception, SystemExit) as error:  # an adapter may raise anything; it costs one case
         kind = getattr(error, "kind", None)
         if isinstance(kind, str):

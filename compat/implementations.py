@@ -33,6 +33,14 @@ class NotAvailable(Exception):
         self.reason = reason
 
 
+class NotProvided(Exception):
+    """A case that an implementation has no answer to by design, as a library without such an option."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class UnknownImplementation(LookupError):
     """A specification that names nothing."""
 
@@ -60,7 +68,7 @@ class Implementation(Protocol):
     capabilities: Set[str]
 
     def fit(self, case: Case) -> Mapping[str, Any]:
-        """Fit a case; raises NotAvailable(reason) where it cannot run at all."""
+        """Fit a case; raises NotProvided(reason) where it has no such model, NotAvailable where it cannot run."""
         ...
 
 

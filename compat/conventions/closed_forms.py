@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from refimpl.distributions import two_sided_t
+from refimpl.distributions import t_quantile, two_sided_t
 
 Cells = Mapping[tuple[str, ...], float]
 Known = Callable[[str], Cells | None]
@@ -25,6 +25,7 @@ class ClosedForm:
     text: str
     used_by: str
     cells: Callable[[Known], Cells]
+    absolute: float = 0.0  # what rounding may leave of a cell
 
 
 class NotKnown(LookupError):
@@ -110,14 +111,39 @@ def _bic_reml(known: Known) -> float:
     return one(known, "bic") - parameters * (math.log(n) - math.log(n - k))
 
 
-def _normal_p(known: Known) -> Cells:
-    statistic = all_of(known, "statistic")
-    return {label: float(two_sided_t(value, math.inf)) for label, value in statistic.items()}
-
-
-def _residual_df_p(known: Known) -> Cells:
-    df = one(known, "df_residual")
+def _p(known: Known, df: float) -> Cells:
     return {label: float(two_sided_t(value, df)) for label, value in all_of(known, "statistic").items()}
+
+
+def _own_df(known: Known) -> float:
+    return one(known, "df" if known("df") is not None else "df_residual")
+
+
+def _clusters_df(known: Known) -> float:
+    """One less than the clusters, the fewest of several clusterings; of a panel its F test has it."""
+    counts = known("n_clusters")
+    return one(known, "f_dendf") if counts is None else min(counts.values()) - 1
+
+
+def _residual_df(known: Known) -> float:
+    return one(known, "df_residual")
+
+
+def _normal(_: Known) -> float:
+    return math.inf
+
+
+def _limits(sign: float, df: Callable[[Known], float], given: Callable[[Known], float]) -> Callable[[Known], Cells]:
+    """Limits by another reference distribution, at the level that R's own imply."""
+
+    def cells(known: Known) -> Cells:
+        coef, error, high = (all_of(known, name) for name in ("coef", "std_error", "conf_high"))
+        label = next(label for label in coef if error[label] > 0)
+        outside = float(two_sided_t((high[label] - coef[label]) / error[label], given(known)))
+        half = float(t_quantile(1 - outside / 2, df(known)))
+        return {label: value + sign * half * error[label] for label, value in coef.items()}
+
+    return cells
 
 
 def _statistic(factor: Callable[[Known], float]) -> Callable[[Known], Cells]:
@@ -128,6 +154,10 @@ _LINEAR = frozenset(["lm", "ols"])
 _ROBUST = frozenset(["robcov", "coeftest"])
 _PLM = frozenset(["plm"])
 _LMER = frozenset(["lmer"])
+_CLUSTERED = frozenset(["vcov_cluster", "plm_vcov"])
+_TESTED = _LINEAR | _ROBUST | _PLM | _CLUSTERED | frozenset(["vcov_hc"])
+
+SUBTRACTED = 2.0**-50  # what 1 - p leaves of p, with a little for the tail's own rounding
 
 CLOSED_FORMS: tuple[ClosedForm, ...] = (
     ClosedForm(
@@ -171,12 +201,32 @@ CLOSED_FORMS: tuple[ClosedForm, ...] = (
         for quantity, cells in (("std_error", _scaled("std_error", factor)), ("statistic", _statistic(factor)))
     ),
     ClosedForm(
-        "normal p-values", _LINEAR | _ROBUST | _PLM | _LMER, "p_value", "2 * pnorm(-|t|)",
-        "linearmodels, statsmodels' MixedLM", _normal_p,
+        "normal p-values", _TESTED | _LMER, "p_value", "2 * pnorm(-|t|)",
+        "linearmodels, statsmodels' MixedLM", lambda k: _p(k, math.inf),
     ),
     ClosedForm(
         "t p-values on the residual df", _LMER | _PLM, "p_value", "2 * pt(-|t|, df.residual)",
-        "whoever takes df.residual for granted", _residual_df_p,
+        "whoever takes df.residual for granted", lambda k: _p(k, _residual_df(k)),
+    ),
+    ClosedForm(
+        "t p-values on G - 1 df", _CLUSTERED, "p_value", "2 * pt(-|t|, G - 1)", "Stata, fixest",
+        lambda k: _p(k, _clusters_df(k)),
+    ),
+    ClosedForm(
+        "p-values by subtraction", _TESTED, "p_value", "2 * (1 - pt(|t|, df))", "pyfixest",
+        lambda k: _p(k, _own_df(k)), SUBTRACTED,
+    ),
+    ClosedForm(
+        "p-values by subtraction, G - 1 df", _CLUSTERED, "p_value", "2 * (1 - pt(|t|, G - 1))", "pyfixest",
+        lambda k: _p(k, _clusters_df(k)), SUBTRACTED,
+    ),
+    *(
+        ClosedForm(name, who, quantity, text, used_by, _limits(sign, df, given))
+        for name, who, text, used_by, df, given in (
+            ("t limits", _PLM | _LMER, "coef -+ qt(level) SE", "linearmodels", _residual_df, _normal),
+            ("normal limits", _LINEAR, "coef -+ qnorm(level) SE", "maximum likelihood", _normal, _residual_df),
+        )
+        for quantity, sign in (("conf_low", -1.0), ("conf_high", 1.0))
     ),
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from compat.cells import Labelled, NotCells, labelled
 from compat.compare import Row, Verdict, digits
 from compat.conventions.closed_forms import CLOSED_FORMS, Cells, NotKnown, forms_of
 from compat.conventions.neighbours import CR_USERS, HC_USERS, neighbours
-from compat.quantities import ESTIMATORS, MIXED
+from compat.quantities import ESTIMATORS, MIXED, Kind, kind_of
 from compat.tolerance import EXPLAINED_DIGITS, EXPLAINED_DIGITS_OPTIMISED
 
 UNCLUSTERED = ("HC0", "HC1", "HC2", "HC3")
@@ -70,7 +70,7 @@ def explain(
     for choice in choices(case) if len(said) < len(mine) else ():
         answer = _fitted(choice.case)
         for name in mine.keys() - said.keys():
-            if name in answer and _same(case, mine[name], answer[name].as_dict()):
+            if name in answer and _same(case, name, mine[name], answer[name].as_dict()):
                 said[name] = choice.reason
     return [
         _told(row, said[row.cell.quantity], accepted) if row.verdict in OPEN and row.cell.quantity in said else row
@@ -137,19 +137,20 @@ def _form(case: Case, name: str, cells: Labelled, known: Mapping[str, Labelled])
             found = form.cells(of_r)
         except (NotKnown, ArithmeticError, ValueError):
             continue
-        if _same(case, cells, found):
+        if _same(case, name, cells, found, form.absolute):
             return Reason(form.name, f"{form.name}: {form.text}, as {form.used_by}")
     return None
 
 
-def _same(case: Case, cells: Labelled, other: Cells) -> bool:
+def _same(case: Case, name: str, cells: Labelled, other: Cells, absolute: float = 0.0) -> bool:
     """Whether all cells are the other's, missing ones too, as far as a convention can be told from chance."""
     if set(cells.labels) != set(other):
         return False
     values = np.array([other[label] for label in cells.labels], dtype=np.float64)
     least = EXPLAINED_DIGITS_OPTIMISED if case.estimator in MIXED else EXPLAINED_DIGITS
-    size = np.abs(values[np.isfinite(values)]).max(initial=0.0)
-    near = np.abs(cells.values - values) <= 10.0**-least * size  # a cell that is nothing beside the others
+    if kind_of(name, case.estimator) is not Kind.TAIL:  # a cell that is nothing beside the others
+        absolute = max(absolute, 10.0**-least * np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    near = np.abs(cells.values - values) <= absolute
     return bool(((digits(cells.values, values) >= least) | near).all())
 
 

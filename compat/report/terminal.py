@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -160,18 +161,25 @@ def _bad_cells(rows: Sequence[Row]) -> Table:
 
 
 def _show_absent(page: Console, results: Sequence[Result]) -> None:
-    """Each reason once, with how many fits it kept away."""
-    reasons: dict[tuple[Verdict, str], int] = {}
+    """Each reason once, with how many fits it kept away; of quantities left out which, and of how many fits."""
+    fits: Counter[tuple[Verdict, str]] = Counter()
+    quantities: dict[tuple[Verdict, str], Counter[str]] = {}
     for result in results:
         for row in result.rows:
-            if row.verdict in ABSENT:
-                where = "" if row.cell.label or result.compared == 0 else f"{row.cell.quantity} of {result.case.id}: "
-                key = (row.verdict, where + row.reason)
-                reasons[key] = reasons.get(key, 0) + 1
-    if reasons:
+            if row.verdict not in ABSENT:
+                continue
+            key = (row.verdict, row.reason)
+            if result.compared == 0 and len(result.rows) == 1:
+                fits[key] += 1
+            else:
+                quantities.setdefault(key, Counter())[row.cell.quantity] += 1
+    if fits or quantities:
         page.print()
-    for (verdict, reason), count in reasons.items():
+    for (verdict, reason), count in fits.items():
         page.print(f"{_verdict(verdict)} ({count}): {_plain(reason)}")
+    for (verdict, reason), counts in quantities.items():
+        which = ", ".join(f"{name} ({count})" for name, count in counts.most_common())
+        page.print(f"{_verdict(verdict)} ({counts.total()}): {_plain(reason)}: {_plain(which)}")
 
 
 def _show_totals(page: Console, total: Totals, strict: bool) -> None:

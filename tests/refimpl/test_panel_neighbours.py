@@ -1,4 +1,4 @@
-"""The factors of linearmodels and pyfixest against these libraries, where they are installed (tox -e bench)."""
+"""The factors of linearmodels and pyfixest against these libraries (tox -e peers)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from compat.cases import load_data
 from refimpl import PanelFit, plm, plm_vcov_fixest, plm_vcov_linearmodels
+
+pytestmark = pytest.mark.peers
 
 EFFECTS = {"individual": "firm", "time": "year", "twoways": "firm + year"}
 LEFT_OUT = {"balanced": [], "unbalanced": [3, 17, 50, 51, 120, 121, 122]}
