@@ -95,3 +95,9 @@ def _design(response: Any, matrix: ModelMatrix, extra: dict[str, Any], offset: A
     weights = pd.Series(np.asarray(extra[WEIGHTS]), index=rows) if WEIGHTS in extra else None
     X = pd.DataFrame(matrix.X, columns=matrix.names, index=rows)
     return Design(pd.Series(response, index=rows) - shift, X, weights, shift, matrix)
+
+
+def theta_names(group: str, names: list[str]) -> list[str]:
+    """The labels of a term's theta: group.column on the diagonal, group.row.column below it."""
+    where = [(i, j) for j in range(len(names)) for i in range(j, len(names))]
+    return [".".join([group, *dict.fromkeys((names[i], names[j]))]) for i, j in where]

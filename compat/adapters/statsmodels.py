@@ -189,8 +189,8 @@ def _random_part(fit: Any, term: RandomTerm) -> Quantities:
         found["cor"] = {f"{group}.{names[i]}.{names[j]}": covariance[i, j] / (sd[i] * sd[j]) for i, j in pairs}
     if np.linalg.eigvalsh(covariance)[0] > 0:
         lower = np.linalg.cholesky(covariance / fit.scale)
-        where = [(i, j) for j in range(len(names)) for i in range(j, len(names))]
-        found["theta"] = {".".join([group, *dict.fromkeys((names[i], names[j]))]): lower[i, j] for i, j in where}
+        theta = lower.T[np.triu_indices(len(names))]
+        found["theta"] = dict(zip(design.theta_names(group, names), theta, strict=True))
     return found
 
 

@@ -186,6 +186,10 @@ CLOSED_FORMS: tuple[ClosedForm, ...] = (
         "BIC without sigma", _LINEAR, "bic", "BIC - log(n)", "statsmodels",
         _scalar(lambda k: one(k, "bic") - math.log(one(k, "nobs"))),
     ),
+    ClosedForm(
+        "df.residual without variance parameters", _LMER, "df_residual", "n - p", "mixedlm",
+        _scalar(lambda k: one(k, "nobs") - one(k, "rank")),
+    ),
     ClosedForm("BIC on n - p rows", _LMER, "bic", "log(n - p) for log(n)", "nlme, for REML fits", _scalar(_bic_reml)),
     ClosedForm(
         "standard errors of maximum likelihood", _LINEAR, "std_error", "SE * sqrt(df.residual / n)",

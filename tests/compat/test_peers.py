@@ -10,7 +10,7 @@ from compat.compare import ABSENT, Verdict
 from compat.expected import DEFAULT_STACK
 from compat.implementations import find, registered
 
-PEERS = ("statsmodels", "linearmodels", "pyfixest")
+PEERS = ("statsmodels", "linearmodels", "pyfixest", "mixedlm")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
 
@@ -133,6 +133,22 @@ def test_pyfixest_clusters_are_tested_on_g_minus_1(case: str) -> None:
     assert found[Verdict.MATCH_UNDER_CONVENTION] == {"p_value"}
     (said,) = {reason.partition(":")[0] for reason in reasons(result, "p_value")}
     assert said == "t p-values on G - 1 df"
+
+
+# -- mixedlm ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["lmer-sleepstudy-slope", "lmer-penicillin", "lmer-dyestuff-ml"])
+def test_mixedlm_is_lme4s_but_for_the_residual_df(case: str) -> None:
+    found = by_verdict(judged("mixedlm", case))
+    assert found.pop(Verdict.MATCH_UNDER_CONVENTION) == {"df_residual"}
+    assert set(found) == {Verdict.MATCH}
+    assert {"coef", "std_error", "objective", "aic", "bic", "fitted", "residuals"} <= found[Verdict.MATCH]
+
+
+def test_mixedlm_stops_short_where_a_regressor_is_large() -> None:
+    found = by_verdict(judged("mixedlm", "lmer-sleepstudy-times-1000"))
+    assert {"objective", "std_error"} <= found[Verdict.CANDIDATE_NOT_CONVERGED]
 
 
 # -- what they have not ----------------------------------------------------------------------------------------------
