@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refimpl.distributions import t_quantile, two_sided_t, upper_chi2, upper_f
-from refimpl.errors import DataError, RankDeficient
+from refimpl.errors import DataError, FormulaError, RankDeficient
 from refimpl.formula import Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
-from refimpl.formula.syntax import symbols
+from refimpl.formula.syntax import Call, symbols
 from refimpl.least_squares import LeastSquares, ols
 from refimpl.linalg import Array
 from refimpl.linear import WEIGHTS, Data, column
@@ -471,11 +471,12 @@ def plm(
     `index`: (individual, time) columns of `data`; see panel_index. In the formula they are factors, whatever they are
     in `data`. `weights`: for pooling and within models. Rows with a missing value in a variable are left out; a pair
     of individual and time that occurs twice is warned of.
+    Instruments (y ~ x | z) and plm's lag, lead, diff, Between and Within in formulas are refused.
     Raises FormulaError, and DataError: unknown-column, no-rows, non-numeric-response, infinite-values,
     one-level-factor, missing-index, bad-option, empty-model, not-estimable; RankDeficient (see variance_components).
     """
     _check(model, effect, weights)
-    parsed = parse(formula) if isinstance(formula, str) else formula
+    parsed = _parsed(formula)
     panel = panel_index(data, index)
     extra = {} if weights is None else {WEIGHTS: column(data, weights)}
     frame = model_frame(parsed, with_factors(data, panel, names_in(parsed)), extra=extra)
@@ -496,6 +497,22 @@ def plm(
         parsed, data, model, effect, frame, design, levels, transformer, names, labels, solution, components,
         arguments={name: value for name, value in told.items() if value is not None},
     )  # fmt: skip
+
+
+OF_A_PANEL = ("lag", "lead", "diff", "Between", "Within", "Sum")
+
+
+def _parsed(formula: str | Formula) -> Formula:
+    """The formula, refused where it has what plm adds to R's language and this one does not take."""
+    try:
+        parsed = parse(formula) if isinstance(formula, str) else formula
+    except FormulaError as error:
+        if any(f"'{name}'" in str(error) for name in OF_A_PANEL):
+            error.add_note("plm's functions of a panel are not read: give the data a column of them, made by individual")
+        raise
+    if isinstance(parsed.right, Call) and parsed.right.function == "|":
+        raise FormulaError("formula-forbidden", f"instruments are not offered: '|' in {parsed}")
+    return parsed
 
 
 def names_in(formula: Formula) -> set[str]:
