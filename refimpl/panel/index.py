@@ -121,7 +121,7 @@ class PanelIndex:
     @cached_property
     def balanced(self) -> bool:
         """Whether every individual has a row at every time: plm's rule, in which a second row is no matter."""
-        if self.N < self.n * self.T:
+        if self.n * self.T > self.N:
             return False
         cells = self.cells if self.ordered else self.cells[self.order]
         return self.N > 0 and 1 + int(np.count_nonzero(np.diff(cells))) == self.n * self.T
@@ -129,7 +129,7 @@ class PanelIndex:
     @property
     def one_a_cell(self) -> bool:
         """Whether every individual has exactly one row at every time."""
-        return self.balanced and self.N == self.n * self.T
+        return self.balanced and self.n * self.T == self.N
 
     @cached_property
     def consecutive(self) -> pd.Series[bool]:

@@ -508,7 +508,7 @@ def _parsed(formula: str | Formula) -> Formula:
         parsed = parse(formula) if isinstance(formula, str) else formula
     except FormulaError as error:
         if any(f"'{name}'" in str(error) for name in OF_A_PANEL):
-            error.add_note("plm's functions of a panel are not read: give the data a column of them, made by individual")
+            error.add_note("plm's functions of a panel are not read: give the data a column made by individual")
         raise
     if isinstance(parsed.right, Call) and parsed.right.function == "|":
         raise FormulaError("formula-forbidden", f"instruments are not offered: '|' in {parsed}")
