@@ -168,7 +168,7 @@ MEAN_IS_ZERO = 1.5e-8
 
 
 def names_as_plm(fit: PanelFit) -> list[str]:
-    """The names of the residuals in plm: of the groups, or the labels that stand where the sorted rows come to stand."""
+    """The names of the residuals in plm: the groups, or the labels that stand where the sorted rows come to stand."""
     if fit.model == "between":
         return [str(label) for label in fit.labels]
     frame = fit.frame
