@@ -21,6 +21,7 @@ from compat.conditioning import Conditioning, Floats, of_arrays
 
 PANEL = frozenset({"plm", "plm_vcov", "plm_test"})
 SWEEPS = 100
+R_TOLERANCE = 1e-7  # below this share of a column left by those before it R's lm and plm call it dependent
 Codes = NDArray[np.intp]
 
 
@@ -140,6 +141,7 @@ def of_panel_case(case: Case, model: str | None = None, columns: tuple[str, ...]
     chosen, effect = model or case.options.get("model") or "pooling", case.options["effect"]
     rows = transformed(panel, chosen, effect)
     at = [j for j, name in enumerate(panel.names) if name in columns] if columns else _varying(rows, panel, chosen)
+    at = independent(rows, at)
     levels = panel.rows[:, [*at, -1]]
     moved = rows[:, [*at, -1]]
     profile = of_arrays(moved[:, :-1], moved[:, -1], aliased=[False] * len(at))
@@ -163,6 +165,20 @@ def of_panel_case(case: Case, model: str | None = None, columns: tuple[str, ...]
 def variance_noise(c: Conditioning) -> float:
     """Relative noise of a mean square of residuals; that of the data where there are no residuals."""
     return 2 * c.fit_noise / c.residual if c.residual > c.fit_noise else c.unit
+
+
+def independent(rows: Floats, at: Sequence[int]) -> list[int]:
+    """Those of the columns `at` that do not depend on earlier ones by R's tolerance: a profile of others is endless."""
+    kept: list[int] = []
+    basis = np.empty((len(rows), 0))
+    for j in at:
+        x = rows[:, j]
+        left = x - basis @ (basis.T @ x)
+        left -= basis @ (basis.T @ left)
+        if np.linalg.norm(left) > R_TOLERANCE * np.linalg.norm(x):
+            kept.append(j)
+            basis = np.column_stack([basis, left / np.linalg.norm(left)])
+    return kept
 
 
 def _varying(rows: Floats, panel: Panel, model: str) -> list[int]:

@@ -128,6 +128,30 @@ def no_differences_no_effects(fit: Ask, d: Drawn) -> Rows:
     yield from unchanged(other, one, MOST)
 
 
+NEARLY_NOTHING = 2.0**-16  # its square, the weight of what differs between individuals, is below what is allowed
+
+
+def differences_alone_are_within(fit: Ask, d: Drawn) -> Rows:
+    """Where individuals differ and nearly nothing else does, theta goes to one and random effects to within."""
+    codes, _ = pd.factorize(d.problem.frame["who"])
+    frame, steps = d.problem.frame, np.array(d.order)[codes]
+    p = d.problem.with_columns(y=frame["x1"] - frame["x2"] / 2 + steps + NEARLY_NOTHING * frame["y"])
+    yield from slopes(fit(panel(p, "within")), fit(panel(p, "random")), ("coef",))
+
+
+def random_effects_are_quasi_demeaned(fit: Ask, d: Drawn) -> Rows:
+    """In a balanced panel random effects are least squares of columns less theta times their individuals' means."""
+    other = fit(panel(d.problem, "random"))
+    columns = d.problem.frame[["x1", "x2", "y"]].assign(one=1.0)
+    means = columns.groupby(d.problem.frame["who"]).transform("mean")
+    quasi = columns - other.number("theta_quasi_demeaning") * means
+    p = replace(d.problem, frame=quasi, regressors=("one", "x1", "x2"), intercept=False)
+    one = fit(p.case("lm"))
+    for name in ("coef", "std_error", "vcov"):
+        yield from same(other, name, one.known(name).called({"one": "(Intercept)"}))
+    yield from same(other, "rss", one.known("deviance"))
+
+
 def constants_change_nothing(fit: Ask, d: Drawn) -> Rows:
     """A constant added to each individual's response and regressors changes no within model."""
     codes, _ = pd.factorize(d.problem.frame["who"])
@@ -225,6 +249,8 @@ def panel_relations(register: Register) -> Iterator[Any]:
     yield register("between-is-lm-of-means", "plm lm", between_is_lm_of_means, some)
     yield register("two-ways-are-double-demeaning", "plm lm", balanced_twoways_is_double_demeaning, whole)
     yield register("no-differences-no-effects", "plm", no_differences_no_effects, whole)
+    yield register("differences-alone-are-within", "plm", differences_alone_are_within, some, order=name_order)
+    yield register("random-effects-are-quasi-demeaned", "plm lm", random_effects_are_quasi_demeaned, whole)
     yield register("constants-change-nothing", "plm", constants_change_nothing, some, order=name_order)
     for model in ("within", "random", "between", "fd"):
         names, rows = partial(names_of_individuals, model=model), partial(rows_of_a_panel, model=model)

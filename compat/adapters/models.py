@@ -238,7 +238,7 @@ _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("lmer", "p_value"): satterthwaite.p_values,
     ("plm", "residual_quantiles"): _panel_residuals,
     ("plm", "N"): lambda fit: float(fit.levels.panel.N),
-    ("plm", "T"): lambda fit: float(_times(fit).max()) if fit.levels.panel.balanced else None,
+    ("plm", "T"): lambda fit: float(fit.n_times) if fit.levels.panel.balanced else None,
     ("plm", "T_min"): lambda fit: float(_times(fit).min()),
     ("plm", "T_max"): lambda fit: float(_times(fit).max()),
     ("plm", "error_variance"): _components(lambda v: v),

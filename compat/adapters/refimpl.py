@@ -153,7 +153,11 @@ def panel_fit(case: Case, **changes: Any) -> Any:
 
 
 def _panel_attributes(fit: Any, estimator: str) -> Quantities:
-    """A panel model has either an F test or a chi-squared, and neither without slopes."""
+    """A panel model has either an F test or a chi-squared, and neither without slopes.
+
+    Refused where its summary is: R's worker summarises every fit.
+    """
+    fit.summary()
     found = _attributes(fit, estimator, leave_out={"df", "fixef", "within_intercept", "ranef", "predicted"})
     tests = ("f_", "wald_")
     return {name: v for name, v in found.items() if not (name.startswith(tests) and np.isnan(v))} | {"df": fit.df_test}

@@ -122,7 +122,7 @@ def ranef(fit: PanelFit, effect: Literal["individual", "time"] | None = None) ->
     chosen = (effect or "individual") if fit.effect == "twoways" else fit.effect
     name, dimension = ("time", fit.levels.panel.time) if chosen == "time" else ("id", fit.levels.panel.id)
     groups, s2 = Groups(dimension), fit.components.variances
-    share = groups.counts * float(s2[name])
+    share = fit.transformer.rows_of(name) * float(s2[name])
     means = groups.means(fit.residuals_of_levels[:, None])[:, 0]
     return pd.Series(means * share / (share + float(s2["idios"])), index=list(dimension.levels))
 

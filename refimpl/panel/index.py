@@ -120,8 +120,16 @@ class PanelIndex:
 
     @cached_property
     def balanced(self) -> bool:
+        """Whether every individual has a row at every time: plm's rule, in which a second row is no matter."""
+        if self.n * self.T > self.N:
+            return False
+        cells = self.cells if self.ordered else self.cells[self.order]
+        return self.N > 0 and 1 + int(np.count_nonzero(np.diff(cells))) == self.n * self.T
+
+    @property
+    def one_a_cell(self) -> bool:
         """Whether every individual has exactly one row at every time."""
-        return self.n * self.T == self.N and not self.duplicated
+        return self.balanced and self.n * self.T == self.N
 
     @cached_property
     def consecutive(self) -> pd.Series[bool]:

@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refimpl.distributions import t_quantile, two_sided_t, upper_chi2, upper_f
-from refimpl.errors import DataError
+from refimpl.errors import DataError, FormulaError, RankDeficient
 from refimpl.formula import Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
-from refimpl.formula.syntax import symbols
+from refimpl.formula.syntax import Call, symbols
 from refimpl.least_squares import LeastSquares, ols
 from refimpl.linalg import Array
 from refimpl.linear import WEIGHTS, Data, column
@@ -30,6 +30,7 @@ from refimpl.panel.variance_components import (
     RandomMethod,
     RandomModel,
     VarianceComponents,
+    full_rank,
     variance_components,
     varies,
 )
@@ -216,7 +217,7 @@ class PanelFit:
     @property
     def is_gls(self) -> bool:
         """Unbalanced two-way random effects: solved as a whole, residuals and sums of squares in levels, as in plm."""
-        return self.model == "random" and self.effect == "twoways" and not self.levels.panel.balanced
+        return self.model == "random" and self.effect == "twoways" and not self.transformer.balanced
 
     @cached_property
     def response(self) -> Array:
@@ -407,16 +408,25 @@ class PanelFit:
 
     def __str__(self) -> str:
         """What plm's print of the fit shows."""
-        return str(self.summary().short())
+        from refimpl.printing.panel import panel_summary
+
+        return panel_summary(self).short()
 
     def __repr__(self) -> str:
         coefficients = f"{len(self.coef_names)} coefficient{'s' * (len(self.coef_names) != 1)}"
         return f"<plm {self.model} ({self.effect}): {self.formula}, {self.nobs} rows, {coefficients}>"
 
     def summary(self) -> Any:
-        """A summary whose str() is what plm prints."""
+        """A summary whose str() is what plm prints.
+
+        Raises RankDeficient where plm's summary() stops: the covariance of the slopes is singular or there is none (as
+        many groups as coefficients in a between model, clusters no more than slopes), so that they have no joint test.
+        """
         from refimpl.printing.panel import panel_summary
 
+        value, slopes = self._wald
+        if slopes and np.isnan(value):
+            raise RankDeficient("the covariance of the slopes is singular: no joint test and, as in plm, no summary")
         return panel_summary(self)
 
     def predict(self, newdata: Data | None = None, na_fill: bool = False) -> pd.Series[float]:
@@ -461,11 +471,12 @@ def plm(
     `index`: (individual, time) columns of `data`; see panel_index. In the formula they are factors, whatever they are
     in `data`. `weights`: for pooling and within models. Rows with a missing value in a variable are left out; a pair
     of individual and time that occurs twice is warned of.
+    Instruments (y ~ x | z) and plm's lag, lead, diff, Between and Within in formulas are refused.
     Raises FormulaError, and DataError: unknown-column, no-rows, non-numeric-response, infinite-values,
     one-level-factor, missing-index, bad-option, empty-model, not-estimable; RankDeficient (see variance_components).
     """
     _check(model, effect, weights)
-    parsed = parse(formula) if isinstance(formula, str) else formula
+    parsed = _parsed(formula)
     panel = panel_index(data, index)
     extra = {} if weights is None else {WEIGHTS: column(data, weights)}
     frame = model_frame(parsed, with_factors(data, panel, names_in(parsed)), extra=extra)
@@ -486,6 +497,22 @@ def plm(
         parsed, data, model, effect, frame, design, levels, transformer, names, labels, solution, components,
         arguments={name: value for name, value in told.items() if value is not None},
     )  # fmt: skip
+
+
+OF_A_PANEL = ("lag", "lead", "diff", "Between", "Within", "Sum")
+
+
+def _parsed(formula: str | Formula) -> Formula:
+    """The formula, refused where it has what plm adds to R's language and this one does not take."""
+    try:
+        parsed = parse(formula) if isinstance(formula, str) else formula
+    except FormulaError as error:
+        if any(f"'{name}'" in str(error) for name in OF_A_PANEL):
+            error.add_note("plm's functions of a panel are not read: give the data a column made by individual")
+        raise
+    if isinstance(parsed.right, Call) and parsed.right.function == "|":
+        raise FormulaError("formula-forbidden", f"instruments are not offered: '|' in {parsed}")
+    return parsed
 
 
 def names_in(formula: Formula) -> set[str]:
@@ -532,7 +559,7 @@ def _solve(
     is_slope = levels.is_slope
     if model == "random":
         assert components is not None
-        if transformer.effect == "twoways" and not levels.panel.balanced:
+        if transformer.effect == "twoways" and not transformer.balanced:
             return _solve_gls(levels, transformer, components)
     taken = is_slope if model == "within" else np.ones_like(is_slope)
     transformed, y = _transformed(model, columns(levels.X, taken), levels, transformer, components)
@@ -591,7 +618,7 @@ def _solve_gls(
     tail = [effects / np.sqrt(r) for effects, r in zip(solver.effects(A), ratios, strict=True) if r > 0]
     rows = np.asfortranarray(np.vstack([solver.deviations(A), *tail]))
     kept = varies(levels.X) | ~levels.is_slope
-    return kept, ols(rows[:, :-1][:, kept], rows[:, -1])
+    return kept, full_rank(ols(rows[:, :-1][:, kept], rows[:, -1]))
 
 
 def _labels(model: Model, levels: PanelData, transformer: Transformer) -> pd.Index:

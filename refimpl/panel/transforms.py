@@ -171,6 +171,16 @@ class Transformer:
         named = {"id": self.ids, "time": self.times}
         return named if self.effect == "twoways" else {"time" if self.effect == "time" else "id": self.groups}
 
+    @property
+    def balanced(self) -> bool:
+        """Whether the formulas of a balanced panel hold: by plm's rule; of two ways only with one row in each cell."""
+        return self.panel.one_a_cell if self.effect == "twoways" else self.panel.balanced
+
+    def rows_of(self, name: str) -> Array:
+        """The rows of each individual ("id") or time; of a balanced panel the times or individuals there are."""
+        groups, others = (self.ids, self.times) if name == "id" else (self.times, self.ids)
+        return np.full(groups.size, float(others.size)) if self.balanced else groups.counts
+
     @cached_property
     def crossed(self) -> Crossed:
         """The two-way projection."""
@@ -180,7 +190,7 @@ class Transformer:
         """A less what individuals, times or both explain of it, (n, k)."""
         if self.effect != "twoways":
             return deviations(self.groups, A)
-        if self.panel.balanced:
+        if self.balanced:
             return deviations(self.ids, deviations(self.times, deviations(self.ids, A)))
         once = self.crossed.deviations(A)
         u, v = self.crossed.effects(once)  # once more for the last digits

@@ -74,8 +74,9 @@ def variance_components(
     Raises DataError: bad-option, empty-model, not-estimable; RankDeficient where an expectation needs the inverse of a
     singular matrix.
     """
-    chosen, correction = _choices(method, models, dfcor, panel.balanced)
     forms = Forms(X, y, Transformer(panel, effect))
+    balanced = forms.transformer.balanced
+    chosen, correction = _choices(method, models, dfcor, balanced)
     if "etween" in chosen[1] and method != "nerlove":
         forms.check_groups(chosen[0])
     if method == "nerlove":
@@ -86,7 +87,7 @@ def variance_components(
         found = forms.counted(chosen, correction)
     variances = pd.Series(np.maximum(found, 0.0), index=["idios", *forms.parts])
     theta = quasi_demeaning(variances, forms.transformer)
-    return VarianceComponents(variances, theta, method or ("models" if models else "swar"), panel.balanced)
+    return VarianceComponents(variances, theta, method or ("models" if models else "swar"), balanced)
 
 
 def _choices(
@@ -115,10 +116,10 @@ def _choices(
 def quasi_demeaning(variances: pd.Series[float], transformer: Transformer) -> dict[str, Array]:
     """theta = 1 - sqrt(s2_idios / (s2_idios + T_i s2)) for each group; of two ways, what is added back, too."""
     s2, panel = float(variances["idios"]), transformer.panel
-    inner = {name: groups.counts * float(variances[name]) for name, groups in transformer.parts.items()}
+    inner = {name: transformer.rows_of(name) * float(variances[name]) for name in transformer.parts}
     theta = {name: 1 - np.sqrt(s2 / (s2 + share)) for name, share in inner.items()}
     if transformer.effect == "twoways":
-        at = (slice(0, 1),) * 2 if panel.balanced else (panel.id.codes, panel.time.codes)
+        at = (slice(0, 1),) * 2 if transformer.balanced else (panel.id.codes, panel.time.codes)
         both = np.sqrt(s2 / (s2 + inner["id"][at[0]] + inner["time"][at[1]]))
         theta["total"] = theta["id"][at[0]] + theta["time"][at[1]] + both - 1
     return theta
@@ -157,7 +158,7 @@ class Forms:
         if first == "within":
             _ = self.within_slopes
         for groups in self.parts.values():
-            k = int(varies(groups.means(self.X)).sum()) + self.X.shape[1] - self.slopes.shape[1]
+            k = int(self.between_columns(groups).sum())
             if groups.size <= k:
                 needed = f"{k} coefficient(s) (incl. intercept) to be estimated"
                 raise DataError(
@@ -190,10 +191,14 @@ class Forms:
         """The pooling model."""
         return ols(self.X, self.y)
 
-    def between_fit(self, groups: Groups, model: RandomModel = "Between") -> LeastSquares:
-        """The regression of group means, each weighted by its rows ("Between") or not ("between")."""
+    def between_fit(self, groups: Groups, X: Array, model: RandomModel = "Between") -> LeastSquares:
+        """The regression of group means on those of X, each weighted by its rows ("Between") or not ("between")."""
         weights = groups.counts if model == "Between" else None
-        return ols(groups.means(self.X), groups.means(self.y[:, None])[:, 0], weights)
+        return ols(groups.means(X), groups.means(self.y[:, None])[:, 0], weights)
+
+    def between_columns(self, groups: Groups) -> NDArray[np.bool_]:
+        """The columns of X that a between model takes: the intercept, and slopes whose group means vary, (k,)."""
+        return np.asarray(varies(groups.means(self.X)) | ~varies(self.X))
 
     @cached_property
     def within_residuals(self) -> Array:
@@ -205,9 +210,10 @@ class Forms:
         """The residuals of the rows (n,) and how many slopes were estimated."""
         if model == "within":
             return self.within_residuals, self.within_fit.rank
-        fit = self.pooling_fit if model == "pooling" else self.between_fit(groups, model)
+        X = self.X if model == "pooling" else columns(self.X, self.between_columns(groups))
+        fit = self.pooling_fit if model == "pooling" else self.between_fit(groups, X, model)
         slopes = fit.rank - (self.X.shape[1] - self.slopes.shape[1])
-        return self.y - self.X @ np.nan_to_num(fit.coef), slopes
+        return self.y - X @ np.nan_to_num(fit.coef), slopes
 
     # -- quadratic forms ----------------------------------------------------------------------------------------
 
@@ -229,27 +235,29 @@ class Forms:
 
     def counted(self, models: tuple[RandomModel, RandomModel], correction: tuple[int, int]) -> list[float]:
         """Forms over counts: q_W / (degrees of freedom), and (q_P / groups - that) / (rows a group); balanced."""
-        rows = self.transformer.panel.N
+        panel = self.transformer.panel
+        rows, cells = panel.N, panel.n * panel.T
         form, slopes = self.within_form(models[0])
         idios = form / _positive((rows, rows - self.lost, rows - self.lost - slopes)[correction[0]])
         out = [idios]
         for groups in self.parts.values():
             form, slopes = self.between_form(models[1], groups)
             per_group = form / _positive((groups.size, groups.size, groups.size - slopes - 1)[correction[1]])
-            out.append((per_group - idios) * groups.size / rows)
+            out.append((per_group - idios) * groups.size / cells)
         return out
 
     def nerlove(self) -> list[float]:
-        """q_W / n, and the variance of the effects that the within model leaves, weighted by rows."""
+        """q_W / n, and the variance of the effects that the within model leaves about their mean by rows."""
         u, rows = self.within_residuals[:, None], self.transformer.panel.N
         if len(self.parts) == 2:
             effects = [e[:, 0] for e in self.transformer.crossed.effects(u)]
         else:
             effects = [self.transformer.groups.means(u)[:, 0]]
         out = [self.within_fit.rss / rows]
-        for e, groups in zip(effects, self.parts.values(), strict=True):
+        for e, (name, groups) in zip(effects, self.parts.items(), strict=True):
+            weights = self.transformer.rows_of(name)
             centred = e - (groups.counts @ e) / rows
-            out.append(float(groups.counts @ centred**2) / rows * groups.size / (groups.size - 1))
+            out.append(float(weights @ centred**2) / weights.sum() * len(e) / (len(e) - 1))
         return out
 
     def unbiased(self, models: tuple[RandomModel, RandomModel]) -> list[float]:
@@ -269,7 +277,7 @@ class Forms:
         """The coefficients of s2_idios and of each effect's s2 in E u'Wu."""
         left = self.transformer.panel.N - self.lost
         if model == "within":
-            return np.array([left - full_rank(self.within_fit).rank] + [0.0] * len(self.parts))
+            return np.array([left - self.within_slopes[1].shape[1]] + [0.0] * len(self.parts))
         # A = W, Q = I, and W Z = 0: of the terms with ZZ' only the last stays
         H, wx = full_rank(self.pooling_fit).xtx_inverse, self.transformer.within(self.X)
         HSH = H @ gram(wx) @ H
@@ -277,7 +285,7 @@ class Forms:
         return np.array([own] + [np.trace(HSH @ gram(g.sums(self.X))) for g in self.parts.values()])
 
     def expected_between(self, model: RandomModel, groups: Groups) -> Array:
-        """The same for E u'Pu, P of one effect; plm takes those of "Between" for "between" too."""
+        """The same for E u'Pu, P of one effect; plm takes those of "Between" for "between" too, with every column."""
         if model == "within":
             x, wx = self.within_slopes
             if x.shape[1] < self.slopes.shape[1]:
@@ -286,7 +294,7 @@ class Forms:
         means = groups.means(self.X)
         if model == "pooling":
             return self._traces(groups, means, self.X, self.X, self.pooling_fit, 0.0)
-        return self._traces(groups, means, self.X, None, self.between_fit(groups), 0.0)
+        return self._traces(groups, means, self.X, None, self.between_fit(groups, self.X), 0.0)
 
     def _traces(
         self, groups: Groups, means: Array, x: Array, qx: Array | None, fit: LeastSquares, centred: float

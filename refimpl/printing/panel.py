@@ -13,6 +13,7 @@ import numpy as np
 
 from refimpl.formula.syntax import Call, Expression, Name, Number, Text
 from refimpl.linalg import Array
+from refimpl.panel.index import panel_index
 from refimpl.printing.calls import deparse_lines
 from refimpl.printing.coefficients import Columns, print_coefmat
 from refimpl.printing.numbers import format_number, format_numbers, format_pval, signif, zapsmall
@@ -87,7 +88,7 @@ def panel_lines(fit: PanelFit, call: Sequence[str], options: Options) -> list[st
         lines.append(f"Observations used in estimation: {fit.nobs}")
     if fit.components is not None:
         lines += ["", "Effects:", *effect_lines(fit, options)]
-    lines += ["", "Residuals:", *residual_lines(fit.residual_values, digits, options), ""]
+    lines += ["", "Residuals:", *residual_lines(fit, digits, options), ""]
     return [*lines, *coefficient_lines(fit, digits, options), "", *size_lines(fit, digits, options)]
 
 
@@ -143,8 +144,17 @@ def six(values: Array) -> list[float]:
     return [low, first, middle, float(np.mean(values)), third, high]
 
 
-def residual_lines(residuals: Array, digits: int, options: Options) -> list[str]:
-    """The quantiles of the residuals, and their mean where it is not zero."""
+FEW = 5  # residual degrees of freedom up to which every residual is printed
+
+
+def residual_lines(fit: PanelFit, digits: int, options: Options) -> list[str]:
+    """The quantiles of the residuals, and their mean where it is not zero; the residuals themselves where few are free.
+
+    plm names the sorted residuals by the labels of the rows as they came.
+    """
+    residuals = fit.residual_values
+    if fit.df_residual <= FEW:
+        return print_named(names_as_plm(fit), format_numbers(residuals, digits, scipen=options.scipen), options.width)
     found = dict(zip(SUMMARY, six(residuals), strict=True))
     if abs(float(np.mean(residuals))) > MEAN_IS_ZERO:
         values, digits = zapsmall(list(found.values()), digits), max(3, digits - 3)
@@ -155,6 +165,17 @@ def residual_lines(residuals: Array, digits: int, options: Options) -> list[str]
 
 
 MEAN_IS_ZERO = 1.5e-8
+
+
+def names_as_plm(fit: PanelFit) -> list[str]:
+    """The names of the residuals in plm: the groups, or the labels that stand where the sorted rows come to stand."""
+    if fit.model == "between":
+        return [str(label) for label in fit.labels]
+    frame = fit.frame
+    order = panel_index(fit.data, fit.arguments.get("index")).order
+    places = np.flatnonzero(np.isin(order, np.arange(len(frame.index))[frame.kept]))
+    names = frame.index[places[fit.transformer.later] if fit.model == "fd" else places]
+    return [str(label) for label in names]
 
 
 def coefficient_lines(fit: PanelFit, digits: int, options: Options) -> list[str]:

@@ -14,6 +14,7 @@ from compat.cases import Case, case_in_memory, load_cases
 from compat.cells import labelled
 from compat.compare import Verdict, compare
 from compat.conditioning import EPS, Conditioning, Floats, of_arrays
+from compat.conditioning_panel import of_panel_case
 from compat.noise import ANOVA_RULES, RULES, Scene, rule_for
 from compat.quantities import ESTIMATORS, QUANTITIES, Kind, kind_of, of_estimator
 from compat.tolerance import FLOOR, accurate_enough, f_elasticity, held, printed, t_elasticity
@@ -347,3 +348,11 @@ def test_what_is_not_finite_has_no_last_digit() -> None:
 )
 def test_as_many_certified_digits_as_r_up_to_thirteen(digits: float, digits_of_r: float, enough: bool) -> None:
     assert accurate_enough(digits, digits_of_r) is enough
+
+
+def test_a_dependent_column_does_not_make_a_panel_case_endlessly_loose() -> None:
+    (dependent,) = load_cases("plm-awkward-random-time-dependent")
+    whole = case_in_memory("plm", "y ~ x + z + year", dependent.data, **dependent.options)
+    one, other = (of_panel_case(case, "within").conditioning for case in (dependent, whole))
+    assert one.kappa == pytest.approx(other.kappa)
+    assert one.kappa < 1e3

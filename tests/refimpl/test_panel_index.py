@@ -57,6 +57,8 @@ def test_without_an_index_the_first_two_columns_are_it() -> None:
         ([1, 1, 2, 2], [1, 2, 3, 4], False, "Unbalanced Panel: n = 2, T = 2-2, N = 4"),
         ([1, 1, 2, 2], [1, 1, 2, 2], False, "Unbalanced Panel: n = 2, T = 2-2, N = 4"),
         ([1, 1, 2], [1, 2, 1], False, "Unbalanced Panel: n = 2, T = 1-2, N = 3"),
+        ([1, 1, 1, 2, 2], [1, 2, 2, 1, 2], True, "Balanced Panel: n = 2, T = 2, N = 5"),
+        ([2, 1, 1, 1, 2], [2, 1, 2, 2, 2], False, "Unbalanced Panel: n = 2, T = 2-3, N = 5"),
     ],
 )
 def test_dimensions_read_as_plm_prints_them(ids: list[int], times: list[int], balanced: bool, text: str) -> None:

@@ -18,7 +18,18 @@ from compat.data import DataUnavailable
 from compat.expected import DEFAULT_STACK, load_expected
 from compat.relations_panel import panels
 from compat.strategies import Problem
-from refimpl import DataError, PanelFit, fixef, lm, plm, plm_vcov_hc, ranef, within_intercept
+from refimpl import (
+    DataError,
+    FormulaError,
+    PanelFit,
+    RankDeficient,
+    fixef,
+    lm,
+    plm,
+    plm_vcov_hc,
+    ranef,
+    within_intercept,
+)
 from refimpl.panel.effects import with_intercept
 from refimpl.panel.transforms import Groups
 
@@ -308,6 +319,38 @@ def test_no_two_rows_of_anybody_have_no_differences() -> None:
         with pytest.raises(DataError) as refused:
             plm("y ~ x", data, INDEX, model)  # type: ignore[arg-type]
         assert refused.value.kind == kind
+
+
+def test_no_summary_without_a_joint_test_as_in_plm() -> None:
+    data = load_data("grunfeld")
+    few = plm(FORMULA, data[data["firm"] <= 3], INDEX, "between")
+    assert (few.df_residual, few.rank) == (0, 3)
+    assert np.isnan(few.std_error).all()
+    assert "(Intercept)" in str(few)
+    two = plm(FORMULA + " + I(value^2)", data[data["firm"] <= 2], INDEX)
+    for fit in (few, two.with_vcov(plm_vcov_hc(two))):
+        with pytest.raises(RankDeficient, match="no joint test"):
+            fit.summary()
+    assert "F-statistic" in str(two.summary())
+
+
+@pytest.mark.parametrize(("text", "says"), [("inv ~ value | capital", "instruments"), ("inv ~ lag(value)", "'lag'")])
+def test_what_plm_adds_to_the_formulas_of_r_is_refused(text: str, says: str) -> None:
+    with pytest.raises(FormulaError, match=says) as refused:
+        plm(text, load_data("grunfeld"), INDEX, "pooling")
+    assert refused.value.kind == "formula-forbidden"
+    assert says != "'lag'" or "made by individual" in refused.value.__notes__[0]
+
+
+def test_two_ways_over_duplicates_are_dummies() -> None:
+    """What the known defect says: plm's double demeaning over duplicates leaves what is constant in a firm."""
+    data = load_data("grunfeld-twice").assign(size=lambda d: d["firm"] ** 2.0)
+    with pytest.warns(UserWarning, match="duplicate couples"):
+        fit = plm("inv ~ value + capital + size", data, INDEX, effect="twoways")
+    dummies = lm("inv ~ value + capital + factor(firm) + factor(year)", data)
+    assert fit.coef_names == ["value", "capital"]
+    np.testing.assert_allclose(fit.coef, dummies.coef[["value", "capital"]], rtol=1e-10)
+    assert fit.df_residual == dummies.df_residual
 
 
 def test_weights_are_plms() -> None:

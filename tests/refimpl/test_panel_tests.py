@@ -164,3 +164,11 @@ def test_what_makes_no_sense_is_refused(call: Any) -> None:
     with pytest.raises(DataError) as refused:
         call()
     assert refused.value.kind == "bad-option"
+
+
+def test_hausman_by_regression_is_the_same_whatever_the_order_of_the_terms() -> None:
+    """What the known defect says of plm: it finds the columns by their place, wrong where one does not vary within."""
+    data = load_data("grunfeld").assign(size=lambda d: d["firm"] ** 2.0)
+    one, other = (phtest_aux(f"inv ~ {terms}", data, INDEX) for terms in ("value + size", "size + value"))
+    assert one.parameters == {"df": 1}
+    assert one.statistic == pytest.approx(other.statistic, rel=1e-9)
