@@ -18,8 +18,11 @@ import msgspec
 import pandas as pd
 
 from compat.data import DataUnavailable, data_spec, fixtures_root, load_data, recipe_sha256
+from refimpl.formula import PANEL_FUNCTIONS, Formula, parse
 
-__all__ = ["ERROR_KINDS", "Case", "CaseError", "DataUnavailable", "case_in_memory", "load_cases", "load_data"]
+__all__ = ["ERROR_KINDS", "PANEL", "Case", "CaseError", "DataUnavailable", "case_in_memory", "load_cases", "load_data"]
+
+PANEL = frozenset({"plm", "plm_vcov", "plm_test"})  # estimators with an index
 
 ErrorKind = Literal[
     "unknown-column", "no-rows", "non-numeric-response", "infinite-values", "one-level-factor",
@@ -312,6 +315,16 @@ class Case:
     def expects_error(self) -> str | None:
         """The kind of error R answers with, or None."""
         return None if isinstance(self.expects, str) else self.expects["error"]
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """What may be called in its formulas beside R's own functions: of panels plm's lag() and its like."""
+        return PANEL_FUNCTIONS if self.estimator in PANEL else frozenset()
+
+    @property
+    def parsed(self) -> Formula:
+        """The formula, read; FormulaError where it is not allowed."""
+        return parse(self.formula, self.functions)
 
     @property
     def formulas(self) -> tuple[str, ...]:

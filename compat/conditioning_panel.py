@@ -7,7 +7,7 @@ profile can be content with; random effects take variances of a rough analysis o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from compat.cases import Case
 from compat.conditioning import Conditioning, Floats, of_arrays
+from refimpl.formula import PanelRows, model_frame, model_matrix, panel_functions, time_numbers
+from refimpl.formula.arguments import Function
 
-PANEL = frozenset({"plm", "plm_vcov", "plm_test"})
 SWEEPS = 100
 R_TOLERANCE = 1e-7  # below this share of a column left by those before it R's lm and plm call it dependent
 Codes = NDArray[np.intp]
@@ -53,11 +54,9 @@ class PanelProfile:
 
 def panel_of(case: Case) -> Panel:
     """Read the rows that a panel case uses, sorted by individual and time."""
-    from refimpl.formula import model_frame, model_matrix, parse
-
     column = case.options.get("weights")
     extra: dict[str, Any] = {} if column is None else {"(weights)": case.data[column]}
-    frame = model_frame(parse(case.formula), with_index_factors(case), extra=extra)
+    frame = model_frame(case.parsed, with_index_factors(case), extra=extra, functions=functions_of(case))
     design, kept = model_matrix(frame), np.asarray(frame.kept)
     ids, times = (codes[kept] for codes in _index(case))
     order = np.lexsort((times, ids))
@@ -83,6 +82,19 @@ def _index(case: Case) -> tuple[Codes, Codes]:
         pd.factorize(case.data[given[1]], sort=True)[0] if len(given) == 2 else pd.Series(ids).groupby(ids).cumcount()
     )
     return np.asarray(ids, dtype=np.intp), np.asarray(times, dtype=np.intp)
+
+
+def functions_of(case: Case, rows: pd.DataFrame | None = None) -> Mapping[str, Function]:
+    """plm's functions for formulas on the rows of a case, or on new rows that have its index columns."""
+    if rows is not None:
+        case = case.with_data(rows)
+    ids, times = _index(case)
+    given = case.options["index"]
+    if isinstance(given, list) and len(given) == 2:
+        levels = [str(level) for level in pd.factorize(case.data[str(given[1])], sort=True)[1]]
+    else:
+        levels = [str(i + 1) for i in range(int(times.max(initial=-1)) + 1)]
+    return panel_functions(PanelRows(ids, times, time_numbers(levels), lambda x: swept(x[:, None], (ids, times))[:, 0]))
 
 
 def means(A: Floats, codes: Codes) -> Floats:

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compat.cases import Case
+from compat.cases import PANEL, Case
 from compat.cells import Labelled
 from compat.conditioning import Conditioning, of_case
-from compat.conditioning_panel import PANEL, of_panel_case
+from compat.conditioning_panel import of_panel_case
 from compat.standing import Standing, best_deviances
 
 Floats = NDArray[np.float64]

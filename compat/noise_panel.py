@@ -12,7 +12,7 @@ import pandas as pd
 
 from compat.cells import Labelled
 from compat.conditioning import Conditioning, Floats
-from compat.conditioning_panel import PanelProfile, of_panel_case, variance_noise, with_index_factors
+from compat.conditioning_panel import PanelProfile, functions_of, of_panel_case, variance_noise, with_index_factors
 from compat.noise import Noise, Scene, coef, relative, square, vcov
 
 
@@ -83,10 +83,13 @@ def effect_se(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
 
 def predicted(s: Scene, c: Conditioning, cells: Labelled) -> Floats:
     """The linear form of each new row, and the effect added to it."""
-    from refimpl.formula import model_frame, model_matrix, parse
+    from refimpl.formula import model_frame, model_matrix
 
-    design = model_matrix(model_frame(parse(s.case.formula), with_index_factors(s.case)))
-    new = np.asarray(design.for_newdata(pd.DataFrame(s.case.options["newdata"])).X, dtype=np.float64)
+    design = model_matrix(model_frame(s.case.parsed, with_index_factors(s.case), functions=functions_of(s.case)))
+    rows = pd.DataFrame(s.case.options["newdata"])
+    index = s.case.options["index"]
+    indexed = isinstance(index, list) and all(name in rows for name in index)
+    new = np.asarray(design.for_newdata(rows, functions_of(s.case, rows) if indexed else None).X, dtype=np.float64)
     at = [design.names.index(name) for name in columns_of(s)]
     return c.linear_noise(new[:, at]) + in_levels(s, c, cells)
 

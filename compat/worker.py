@@ -130,13 +130,13 @@ def encode_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: special.get(name, _encode_option)(value) for name, value in present.items()}
 
 
-def deparsed(text: str) -> str:
-    """Return a formula as R would write it; FormulaError where the first gate refuses it."""
-    return str(parse(text))
+def deparsed(text: str, functions: frozenset[str] = frozenset()) -> str:
+    """Return a formula as R would write it; FormulaError where the first gate refuses it (`functions`: see `parse`)."""
+    return str(parse(text, functions))
 
 
 def encode_request(
-    case: Case, want: Sequence[str] = (), formula_text: Callable[[str], str] = deparsed
+    case: Case, want: Sequence[str] = (), formula_text: Callable[[str, frozenset[str]], str] = deparsed
 ) -> dict[str, Any]:
     """Return the request for a case; `want` names the quantities, none means all.
 
@@ -146,11 +146,11 @@ def encode_request(
     data = case.data
     options = dict(case.options)
     if "formulas" in options:
-        options["formulas"] = [formula_text(text) for text in options["formulas"]]
+        options["formulas"] = [formula_text(text, case.functions) for text in options["formulas"]]
     return {
         "id": case.id,
         "estimator": case.estimator,
-        "formula": formula_text(case.formula),
+        "formula": formula_text(case.formula, case.functions),
         "options": encode_options(options),
         "data": {str(name): encode_column(data[name]) for name in data.columns},
         "row_names": [str(label) for label in data.index],

@@ -5,6 +5,7 @@ What such a library makes of its own formulas is not judged, only its estimators
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from compat.cases import Case
+from compat.conditioning_panel import functions_of
 from compat.implementations import NotProvided
 from refimpl.errors import DataError
 from refimpl.formula import ModelMatrix, model_frame, model_matrix, parse
+from refimpl.formula.arguments import Function
 from refimpl.formula.bars import MixedFrame, mixed_frame
 
 WEIGHTS = "(weights)"
@@ -47,9 +50,15 @@ class Design:
         return values
 
 
-def linear(case: Case, formula: str | None = None, data: pd.DataFrame | None = None) -> Design:
+def linear(
+    case: Case,
+    formula: str | None = None,
+    data: pd.DataFrame | None = None,
+    functions: Mapping[str, Function] | None = None,
+) -> Design:
     """The design of a linear model; raises FormulaError and DataError as R refuses the data."""
-    frame = model_frame(parse(formula or case.formula), case.data if data is None else data, extra=_extra(case))
+    parsed, rows = parse(formula or case.formula, case.functions), case.data if data is None else data
+    frame = model_frame(parsed, rows, extra=_extra(case), functions=functions)
     return _design(frame.response, model_matrix(frame), frame.extra, frame.offset, frame.row_labels)
 
 
@@ -72,7 +81,7 @@ def panel(case: Case) -> tuple[Design, pd.MultiIndex]:
         if column not in data:
             raise DataError("unknown-column", f"no column {column!r} for the index")
     factors = {str(column): pd.Categorical(data[str(column)]) for column in index}  # as plm takes them in a formula
-    d = linear(case, data=data.assign(**factors))
+    d = linear(case, data=data.assign(**factors), functions=functions_of(case))
     codes = [factor.codes[data.index.get_indexer(d.y.index)] for factor in factors.values()]
     if any((one < 0).any() for one in codes):
         raise NotProvided("individuals or times are missing")

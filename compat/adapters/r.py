@@ -101,13 +101,13 @@ def worker_sha256(estimator: str | None = None) -> str:
     return digest.hexdigest()
 
 
-def text_for_r(text: str) -> str:
+def text_for_r(text: str, functions: frozenset[str] = frozenset()) -> str:
     """Return a formula as it goes to R: deparsed, or as written where our gate refuses it.
 
     So R says itself what it thinks of the text: worker.R only parses it, and has a gate of its own.
     """
     try:
-        return deparsed(text)
+        return deparsed(text, functions)
     except FormulaError:
         return text
 

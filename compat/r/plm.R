@@ -13,6 +13,25 @@ message_kinds <- c(message_kinds,
   "for test = 'bcsclm'|only relevant for \"within\" models" = "bad-option"
 )
 
+# ---- plm's functions of a panel ------------------------------------------------------------------------------------
+# The gate of worker.R knows R's own functions. In the formulas of panel models, and there only, plm's may stand too.
+
+panel_estimators <- c("plm", "plm_vcov", "plm_test")
+panel_functions <- c("lag", "lead", "diff", "Between", "Within", "Sum")
+read_plain_request <- read_request
+
+read_request <- function(raw) {
+  if (!isTRUE(raw$estimator %in% panel_estimators)) return(read_plain_request(raw))
+  plain <- allowed
+  on.exit(allowed <<- plain)
+  allowed <<- c(plain, panel_functions)
+  request <- read_plain_request(raw)
+  for (name in intersect(panel_functions, all.names(request$formula))) {
+    assign(name, get(name, envir = asNamespace("plm"), mode = "function"), envir = environment(request$formula))
+  }
+  request
+}
+
 #' The index as plm takes it: one or two columns, or the number of individuals.
 panel_index <- function(request) {
   given <- option(request, "index")

@@ -6,7 +6,7 @@ A call that must repeat itself on new data (poly, bs, ns, scale) leaves its `bas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,8 +15,9 @@ import pandas as pd
 
 from ..errors import DataError, FormulaError
 from . import operators
-from .arguments import Arguments
+from .arguments import Arguments, Function
 from .functions import FUNCTIONS
+from .grammar import PANEL_FUNCTIONS
 from .syntax import Call, Constant, Expression, Name, Number, Text, spine
 from .values import Levels, Numeric, Value, from_column
 
@@ -51,15 +52,17 @@ def column_reader(data: Any) -> Callable[[str], Any]:
 class Evaluator:
     """Evaluates expressions on one data set of n rows, reading each column once.
 
-    `data` is a DataFrame or a mapping of columns; `source` the formula's text, for errors; `read` the columns read.
+    `data` is a DataFrame or a mapping of columns; `source` the formula's text, for errors; `read` the columns read;
+    `functions` what may be called beside the functions of the language.
     """
 
-    def __init__(self, data: Any, n: int, source: str) -> None:
+    def __init__(self, data: Any, n: int, source: str, functions: Mapping[str, Function] | None = None) -> None:
         self.data = data
         self.reader = column_reader(data)
         self.n = n
         self.source = source
         self.read: dict[str, Value] = {}
+        self.functions = FUNCTIONS if functions is None else {**FUNCTIONS, **functions}
 
     def column(self, node: Name) -> Value:
         """A column of the data."""
@@ -105,12 +108,15 @@ class Evaluator:
         name, arguments = node.function, node.arguments
         if name == "(":
             return self.value(arguments[0])
-        if name in FUNCTIONS:
-            return FUNCTIONS[name](Arguments(node, self, basis))
+        if name in self.functions:
+            return self.functions[name](Arguments(node, self, basis))
         if name in ("+", "-") and len(arguments) == 2:
             return self._sum(node)
+        if name in PANEL_FUNCTIONS:
+            message = f"{name}() is of the rows of a panel, whose index is not known here"
+            raise FormulaError("formula-forbidden", message, self.source, node.position)
         values = [self.value(argument) for argument in arguments]
-        if len(values) == 1:
+        if len(values) == 1 and name in ("!", "+", "-"):
             return operators.negate(values[0]) if name == "!" else operators.sign_of(name, values[0])
         if name in _ARITHMETIC:
             return operators.arithmetic(name, *values)

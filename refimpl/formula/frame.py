@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from .arguments import Function
 from .deparse import quote_name
 from .evaluate import Evaluator
 from .syntax import Formula, Name
@@ -126,10 +127,15 @@ def row_count(data: Any) -> int:
 
 
 def evaluate_variables(
-    spec: Terms, data: Any, n: int, skip_response: bool = False, bases: Sequence[Any] = ()
+    spec: Terms,
+    data: Any,
+    n: int,
+    skip_response: bool = False,
+    bases: Sequence[Any] = (),
+    functions: Mapping[str, Function] | None = None,
 ) -> list[Value]:
     """Every variable of the terms, n rows each; `bases` what stateful ones remember. Refuses what R refuses."""
-    evaluator = Evaluator(data, n, spec.formula.source)
+    evaluator = Evaluator(data, n, spec.formula.source, functions)
     values: list[Value] = []
     width = 0
     for i, node in enumerate(spec.variables):
@@ -183,12 +189,14 @@ def model_frame(
     extra: Mapping[str, Any] | None = None,
     na_action: str = "omit",
     keep: Sequence[str] = (),
+    functions: Mapping[str, Function] | None = None,
 ) -> ModelFrame:
     """Evaluate a formula on data and drop the rows with missing values.
 
     `data`: a DataFrame or a mapping of equally long columns. `extra`: further columns by name (weights) whose missing
     values drop rows too. `keep`: columns of the data carried along, which drop nothing. Both end up in `.extra`, n
-    rows each. `na_action`: omit, exclude (the same frame) or fail. Raises FormulaError (`unknown-column`, `r-error`
+    rows each. `na_action`: omit, exclude (the same frame) or fail. `functions`: what the formula may call beside the
+    language's own (see `series`). Raises FormulaError (`unknown-column`, `r-error`
     with the place) and DataError. Source: R 4.2 model.frame with na.omit and drop.unused.levels = TRUE.
     """
     if na_action not in NA_ACTIONS:
@@ -197,7 +205,7 @@ def model_frame(
     dotted = "." in formula.text
     spec = terms(formula, column_names(data) if dotted else None)
     n = row_count(data)
-    values = evaluate_variables(spec, data, n)
+    values = evaluate_variables(spec, data, n, functions=functions)
     deciding, following = _carried(extra, data, keep, n) if extra or keep else ({}, {})
     kept = np.ones(n, dtype=bool)
     with np.errstate(all="ignore"):

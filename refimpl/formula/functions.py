@@ -114,11 +114,12 @@ def _as_numeric(arguments: Arguments) -> Value:
         return Numeric(value.values.reshape(-1, order="F"), "double")
     if value.kind != "character":  # R: a factor becomes its codes
         return Numeric(np.where(value.codes < 0, np.nan, value.codes + 1.0), "double")
-    numbers = np.array([_parse_number(text) for text in value.levels] + [np.nan])
+    numbers = np.array([parse_number(text) for text in value.levels] + [np.nan])
     return Numeric(numbers[value.codes], "double")
 
 
-def _parse_number(text: str) -> float:
+def parse_number(text: str) -> float:
+    """R's as.numeric of a string, NaN where it is no number."""
     stripped = text.strip()
     if not _NUMBER.match(stripped):
         return math.nan

@@ -47,6 +47,7 @@ STATEFUL = frozenset(["scale", "poly", "bs", "ns"])
 CONTRASTS = frozenset(["contr.treatment", "contr.sum", "contr.helmert", "contr.poly", "contr.SAS"])
 CONVERSIONS = frozenset(["as.numeric", "as.character", "ifelse", "is.na", "c", "I", "offset"])
 FUNCTIONS = MATH | FACTORS | STATEFUL | CONTRASTS | CONVERSIONS
+PANEL_FUNCTIONS = frozenset(["lag", "lead", "diff", "Between", "Within", "Sum"])  # see `series`
 OPERATORS = frozenset([
     "~", "|", "||", "&", "&&", "!", "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%in%", "%%", "%/%",
     ":", "^", "(",
@@ -63,8 +64,9 @@ _CONSTANTS = frozenset(["TRUE", "FALSE", "NULL", "NA", "NaN", "Inf"])
 class _Parser:
     """Precedence climbing over the tokens; line breaks end an expression only outside parentheses, as in R."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, functions: frozenset[str]) -> None:
         self.source = source
+        self.functions = functions
         self.tokens = tokenize(source)
         self.at = 0
         self.depth = 0
@@ -178,7 +180,7 @@ class _Parser:
             if token.text in _CONSTANTS:
                 return Constant(token.text, token.position)
             return Name(token.text, token.position)
-        if token.text not in FUNCTIONS:
+        if token.text not in self.functions:
             raise self.fail(f"the function '{token.text}' is not allowed in a formula", token, "formula-forbidden")
         return self.call(token)
 
@@ -240,8 +242,8 @@ def _check_left(left: Expression, source: str) -> None:
 
 
 @lru_cache(maxsize=1024)
-def parse(text: str) -> Formula:
-    """Read the text of an R formula.
+def parse(text: str, functions: frozenset[str] = frozenset()) -> Formula:
+    """Read the text of an R formula; `functions` are allowed beside those of the language (see `series`).
 
     Nothing is run and no data is needed. Raises FormulaError with line, column and caret: `formula-syntax` where R's
     parser or terms() refuses too, `formula-forbidden` for R that a formula may not hold here, `formula-too-large`
@@ -251,7 +253,7 @@ def parse(text: str) -> Formula:
         raise FormulaError("formula-syntax", f"a formula is a string, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
         raise FormulaError("formula-too-large", f"a formula of {len(text)} characters; {MAX_LENGTH} are allowed")
-    root = _Parser(text).whole()
+    root = _Parser(text, FUNCTIONS | functions).whole()
     if not (isinstance(root, Call) and root.function == "~"):
         raise FormulaError("formula-syntax", "a formula needs a '~', as in y ~ x", text, 0)
     for side in root.arguments:

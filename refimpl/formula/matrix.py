@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from .arguments import Function
 from .contrasts import Contrast, contrast_named, indicators
 from .frame import MAX_COLUMNS, ModelFrame, evaluate_variables, is_finite, offset_values, row_count
 from .terms import Terms
@@ -78,13 +79,13 @@ class ModelMatrix:
         pairs = zip(self.design.terms.labels_of, self.design.contrasts, strict=True)
         return {label: contrast.name for label, contrast in pairs if contrast is not None}
 
-    def for_newdata(self, newdata: Any) -> ModelMatrix:
-        """The same columns from new data; rows with missing values give missing rows.
+    def for_newdata(self, newdata: Any, functions: Mapping[str, Function] | None = None) -> ModelMatrix:
+        """The same columns from new data; rows with missing values give missing rows. `functions` as of `model_frame`.
 
         Raises DataError `unseen-level` (with the levels) and FormulaError `unknown-column`.
         Source: R 4.2 predict.lm (model.frame with xlev and na.pass, then model.matrix).
         """
-        return _for_newdata(self.design, newdata)
+        return _for_newdata(self.design, newdata, functions)
 
 
 def model_matrix(
@@ -278,12 +279,12 @@ def _coded(codes: npt.NDArray[Any], contrast: Contrast) -> list[Column]:
     return columns
 
 
-def _for_newdata(design: Design, newdata: Any) -> ModelMatrix:
+def _for_newdata(design: Design, newdata: Any, functions: Mapping[str, Function] | None) -> ModelMatrix:
     spec = design.terms
     if spec.response is not None and any(v == spec.response for row in spec.coding for v, _ in row):
         raise DataError("r-error", f"no new data where the response '{spec.names[0]}' is also a predictor")
     n = row_count(newdata)
-    values = evaluate_variables(spec, newdata, n, skip_response=True, bases=design.bases)
+    values = evaluate_variables(spec, newdata, n, skip_response=True, bases=design.bases, functions=functions)
     for i, value in enumerate(values):
         if i != spec.response:
             values[i] = _as_fitted(value, design, i)

@@ -88,6 +88,18 @@ def spine(expression: Expression, operators: tuple[str, ...]) -> tuple[Expressio
     return expression, calls[::-1]
 
 
+def called(expression: Expression) -> set[str]:
+    """Every operator and function of an expression."""
+    found: set[str] = set()
+    pending = [expression]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Call):
+            found.add(node.function)
+            pending.extend(node.arguments)
+    return found
+
+
 def symbols(expression: Expression) -> Iterator[Name]:
     """Every symbol of an expression, in the order of the text."""
     pending = [expression]

@@ -20,7 +20,7 @@ from refimpl.linalg import Array
 from refimpl.linear import Data
 from refimpl.panel.index import PanelIndex, panel_index, with_factors
 from refimpl.panel.models import INTERCEPT, PanelFit, names_in
-from refimpl.panel.transforms import Effect, Groups
+from refimpl.panel.transforms import Effect, Groups, functions_of
 
 Kind = Literal["level", "dfirst", "dmean"]
 VcovFunction = Callable[[PanelFit], pd.DataFrame]
@@ -133,7 +133,9 @@ def predict(fit: PanelFit, newdata: Data | None = None, na_fill: bool = False) -
     Of a between or fd model without newdata: the fitted means or differences. For new data a within model adds the
     effect of the individual and time where `newdata` has the index columns, NaN for one that was not seen (the overall
     intercept if `na_fill`); without index columns it adds the overall intercept to all, and warns.
-    Raises DataError `unseen-level`, `unknown-column`.
+    Lags in the formula are of the rows of `newdata`, which needs its index columns then: NaN where a row before is not
+    among them. (plm 2.6-2 forgets the lags there and takes the values as they are.)
+    Raises DataError `unseen-level`, `unknown-column`; FormulaError `formula-forbidden` for lags without an index.
     """
     if newdata is None:
         if fit.model in ("between", "fd"):
@@ -143,9 +145,11 @@ def predict(fit: PanelFit, newdata: Data | None = None, na_fill: bool = False) -
             unexplained = fit.transformer.within(unexplained[:, None])[:, 0]
         return pd.Series(fit.levels.y - unexplained, index=fit.labels)
     used = (fit.levels.panel.id.name, fit.levels.panel.time.name)
+    functions = None
     if all(name in newdata for name in used):
-        newdata = with_factors(newdata, panel_index(newdata, used), names_in(fit.formula))
-    new = fit.design.for_newdata(newdata)
+        panel = panel_index(newdata, used)
+        newdata, functions = with_factors(newdata, panel, names_in(fit.formula)), functions_of(panel)
+    new = fit.design.for_newdata(newdata, functions)
     linear = new.X[:, fit.coefficient_columns] @ fit.coef.to_numpy()
     linear = linear if new.offset is None else linear + new.offset
     index = newdata.index if isinstance(newdata, pd.DataFrame) else pd.RangeIndex(1, len(linear) + 1)

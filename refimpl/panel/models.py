@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from refimpl.distributions import t_quantile, two_sided_t, upper_chi2, upper_f
 from refimpl.errors import DataError, FormulaError, RankDeficient
-from refimpl.formula import Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
-from refimpl.formula.syntax import Call, symbols
+from refimpl.formula import PANEL_FUNCTIONS, Formula, ModelFrame, ModelMatrix, model_frame, model_matrix, parse
+from refimpl.formula.syntax import Call, called, symbols
 from refimpl.least_squares import LeastSquares, ols
 from refimpl.linalg import Array
 from refimpl.linear import WEIGHTS, Data, column
 from refimpl.panel.index import IndexLike, PanelDimensions, PanelIndex, dimensions, panel_index, with_factors
-from refimpl.panel.transforms import Effect, Transformer, columns, crossed
+from refimpl.panel.transforms import Effect, Transformer, columns, crossed, functions_of
 from refimpl.panel.variance_components import (
     RandomMethod,
     RandomModel,
@@ -471,7 +471,11 @@ def plm(
     `index`: (individual, time) columns of `data`; see panel_index. In the formula they are factors, whatever they are
     in `data`. `weights`: for pooling and within models. Rows with a missing value in a variable are left out; a pair
     of individual and time that occurs twice is warned of.
-    Instruments (y ~ x | z) and plm's lag, lead, diff, Between and Within in formulas are refused.
+    plm's lag(x, k, shift), lead, diff, Between(x, effect), Within and Sum may stand in the formula: they see all rows
+    of `data`, those with missing values too, count by the times ("time", the default) or by the rows ("row"), and take
+    a column or what operators, log() and their like make of columns; of anything else plm silently leaves lag(x) as x,
+    here it is refused. An offset() is taken off the response; plm drops it without a word. Instruments (y ~ x | z) are
+    refused.
     Raises FormulaError, and DataError: unknown-column, no-rows, non-numeric-response, infinite-values,
     one-level-factor, missing-index, bad-option, empty-model, not-estimable; RankDeficient (see variance_components).
     """
@@ -479,7 +483,8 @@ def plm(
     parsed = _parsed(formula)
     panel = panel_index(data, index)
     extra = {} if weights is None else {WEIGHTS: column(data, weights)}
-    frame = model_frame(parsed, with_factors(data, panel, names_in(parsed)), extra=extra)
+    functions = functions_of(panel) if PANEL_FUNCTIONS & functions_in(parsed) else None
+    frame = model_frame(parsed, with_factors(data, panel, names_in(parsed)), extra=extra, functions=functions)
     design = model_matrix(frame)
     levels = panel_data(frame, design, panel)
     transformer = Transformer(levels.panel, effect)
@@ -499,17 +504,9 @@ def plm(
     )  # fmt: skip
 
 
-OF_A_PANEL = ("lag", "lead", "diff", "Between", "Within", "Sum")
-
-
 def _parsed(formula: str | Formula) -> Formula:
-    """The formula, refused where it has what plm adds to R's language and this one does not take."""
-    try:
-        parsed = parse(formula) if isinstance(formula, str) else formula
-    except FormulaError as error:
-        if any(f"'{name}'" in str(error) for name in OF_A_PANEL):
-            error.add_note("plm's functions of a panel are not read: give the data a column made by individual")
-        raise
+    """The formula, plm's functions of a panel allowed in it; refused where it has instruments."""
+    parsed = parse(formula, PANEL_FUNCTIONS) if isinstance(formula, str) else formula
     if isinstance(parsed.right, Call) and parsed.right.function == "|":
         raise FormulaError("formula-forbidden", f"instruments are not offered: '|' in {parsed}")
     return parsed
@@ -519,6 +516,11 @@ def names_in(formula: Formula) -> set[str]:
     """The columns that a formula names."""
     sides = [formula.right] if formula.left is None else [formula.left, formula.right]
     return {symbol.name for side in sides for symbol in symbols(side)}
+
+
+def functions_in(formula: Formula) -> set[str]:
+    """The operators and functions that a formula calls."""
+    return called(formula.right) | (set() if formula.left is None else called(formula.left))
 
 
 def _check(model: str, effect: str, weights: Any) -> None:

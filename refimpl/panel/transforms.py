@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.sparse import csgraph
 
+from refimpl.formula import PanelRows, panel_functions, time_numbers
+from refimpl.formula.arguments import Function
 from refimpl.linalg import Array
 from refimpl.panel.index import Codes, Dimension, PanelIndex
 
@@ -229,3 +231,12 @@ class Transformer:
     def table(self) -> sparse.csr_array:
         """Rows in each cell of individual and time, (n_ids, T)."""
         return cell_counts(self.ids, self.times)
+
+
+def functions_of(panel: PanelIndex) -> Mapping[str, Function]:
+    """plm's functions for formulas on the rows of this index, in whatever order they stand."""
+
+    def two_ways(x: Array) -> Array:
+        return Transformer(panel, "twoways").within(x[:, None])[:, 0]
+
+    return panel_functions(PanelRows(panel.id.codes, panel.time.codes, time_numbers(panel.time.levels), two_ways))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from compat.adapters.r import R_FOLDER, RImplementation, RRefused, r_home, worke
 from compat.cases import case_in_memory
 from compat.implementations import NotAvailable
 from compat.worker import NA, Worker, decode_quantities, encode_double, is_na
-from refimpl.formula.grammar import FUNCTIONS, OPERATORS
+from refimpl.formula.grammar import FUNCTIONS, OPERATORS, PANEL_FUNCTIONS
 
 from .r_hosts import HOSTS, request, start_host
 
@@ -337,6 +338,34 @@ def test_further_models_and_hidden_names_pass_the_same_gate(one_r: Worker, senti
     data = {"y": Y, "x": X}
     answer = one_r.ask(request("anova", formula="y ~ 1", data=data, options={"formulas": [f"y ~ x + I({CODE})"]}))
     assert answer["error"]["kind"] == "formula-forbidden"
+    assert not sentinel.exists()
+
+
+PANEL = {"g": {"type": "integer", "values": [1, 1, 2, 2]}, "t": {"type": "integer", "values": [1, 2, 1, 2]}}
+
+
+def panel_gate(r: Worker, formula: str) -> dict[str, Any]:
+    options = {"index": ["g", "t"], "model": "pooling"}
+    return r.ask(request("plm", formula=formula, data={"y": Y, "x": X} | PANEL, options=options, want=["nobs"]))
+
+
+def test_the_gate_of_panels_allows_plm_its_own_functions() -> None:
+    text = (R_FOLDER / "plm.R").read_text(encoding="utf-8")
+    listed = re.search(r"^panel_functions <- c\((.*)\)$", text, re.MULTILINE)
+    assert listed is not None
+    assert set(re.findall(r'"(\w+)"', listed.group(1))) == PANEL_FUNCTIONS
+
+
+@pytest.mark.live
+def test_plm_has_its_functions_in_panels_only_and_nothing_more(one_r: Worker, sentinel: Path) -> None:
+    for name in sorted(PANEL_FUNCTIONS):
+        formula = f"y ~ {name}(x)"
+        let_through = panel_gate(one_r, formula)  # to plm, which finds too few rows for some
+        assert let_through.get("error", {}).get("kind") in (None, "rank-deficient"), let_through
+        assert gate(one_r, formula)["error"]["kind"] == "formula-forbidden"
+        assert panel_gate(one_r, f"y ~ {name}({CODE})")["error"]["kind"] == "formula-forbidden"
+    assert panel_gate(one_r, "y ~ cumsum(x)")["error"]["kind"] == "formula-forbidden"
+    assert gate(one_r, "y ~ lag(x)")["error"]["kind"] == "formula-forbidden"  # after a refusal of a panel's formula too
     assert not sentinel.exists()
 
 

@@ -133,7 +133,9 @@ def test_options_travel_typed() -> None:
 
 def a_case(formula: str, **options: Any) -> Any:
     data = pd.DataFrame({"y": [1.0, 2.0], "x": [0.5, 1.0]}, index=["1", "3"])
-    return SimpleNamespace(id="lm-one", estimator="lm", formula=formula, options=options, data=data)
+    return SimpleNamespace(
+        id="lm-one", estimator="lm", formula=formula, options=options, data=data, functions=frozenset[str]()
+    )
 
 
 def test_a_request_holds_the_deparsed_formulas_and_the_row_names() -> None:
