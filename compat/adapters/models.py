@@ -225,6 +225,16 @@ def _theta_quantiles(fit: Any) -> Any:
     return dict(zip(["Min", "1Q", "Median", "3Q", "Max"], found, strict=True)) | {"Mean": float(each.mean())}
 
 
+def _wald(side: str) -> Callable[[Any], _Ready]:
+    """Limits of confint(method = "Wald"), which has none of the variances' parameters, but rows for them."""
+
+    def read(fit: Any) -> _Ready:
+        rows = [f".sig{i:02d}" for i in range(1, len(fit.theta) + 1)] + [".sigma"]
+        return _Ready({(row,): np.nan for row in rows} | labelled(getattr(fit, side)).as_dict())
+
+    return read
+
+
 _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("", "n_aliased"): _aliased,
     ("lm", "n_parameters"): lambda fit: float(fit.rank + 1),
@@ -234,6 +244,8 @@ _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("lmer", "variance"): _spread("vcov"),
     ("lmer", "sd"): _spread("sdcor"),
     ("lmer", "cor"): _correlations,
+    ("lmer", "conf_low"): _wald("conf_low"),
+    ("lmer", "conf_high"): _wald("conf_high"),
     ("lmer", "df"): satterthwaite.degrees_of_freedom,
     ("lmer", "p_value"): satterthwaite.p_values,
     ("plm", "residual_quantiles"): _panel_residuals,

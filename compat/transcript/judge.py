@@ -46,8 +46,8 @@ class Row:
 
 def holds(cell: PrintedCell, value: float) -> bool:
     """Whether a value rounds to a cell's text, as far as R itself has it right."""
-    if cell.number.holds(value):
-        return True
+    if cell.number.holds(value) or not math.isfinite(value):
+        return cell.number.holds(value)
     slack = PRINTED_SLACK.get(cell.quantity, 0.0) * abs(value)
     nearest = min(max(float(cell.number.value), value - slack), value + slack)
     return cell.number.holds(nearest)
