@@ -6,19 +6,23 @@ Which answer a block is held against is check.py's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from compat.compare import Verdict
 from compat.conventions import ClosedForm, NotKnown, forms_of
 from compat.published import Block, PrintedCell, Sort
 from compat.published.numbers import without_trailing_zeros
 from compat.published.rendering import FREE_UNIT, STYLES, agreement
-from compat.tolerance import PRINTED_SLACK
+from compat.tolerance import FLOOR, PRINTED_SLACK
 from compat.transcript.answers import Answer, constant
 from refimpl.printing.coefficients import stars
 
 ROUNDED_TWICE = "rounded twice"
+BEYOND_DOUBLES = "digits beyond R's arithmetic"
+_DIFFERENCES = frozenset({"residuals", "residual_quantiles"})  # of numbers that may be larger than all of them
+_LOGARITHMIC = frozenset({"p_value", "f_p_value", "lr_p_value"})
 CONSTANT = frozenset({"legend", "index"})  # quantities that are the same whatever was fitted
 FINE = frozenset({Verdict.MATCH, Verdict.MATCH_UNDER_CONVENTION})
 
@@ -64,7 +68,7 @@ def judge(block: Block, answer: Answer) -> list[Row]:
     for places in _groups(block.cells, values):
         for place, row in zip(places, _judge_group([block.cells[i] for i in places], values, places), strict=True):
             rows[place] = replace(row, source=answer.name)
-    rows = list(_own_bounds(rows))
+    rows = list(_beyond_doubles(_own_bounds(rows)))
     return list(_explained(rows, answer)) if answer.fitted is not None else rows
 
 
@@ -171,6 +175,27 @@ def _own_bounds(rows: Sequence[Row]) -> Iterator[Row]:
             reason = f"{row.value:.3g} is below {row.cell.number.text.lstrip('< ')}, a bound that R was given"
             row = replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention="a bound of its own", reason=reason)
         yield row
+
+
+def _beyond_doubles(rows: Iterable[Row]) -> Iterator[Row]:
+    """Numbers of so many digits that the last of them are R's rounding: within what R differs from R by its BLAS."""
+    rows = list(rows)
+    differences = [abs(row.value or 0.0) for row in rows if row.cell.quantity in _DIFFERENCES]
+    for row in rows:
+        if row.verdict is Verdict.UNEXPLAINED and row.cell.number.sort is Sort.NUMBER and math.isfinite(row.value or 0):
+            value = row.value or 0.0
+            allowed = Fraction(FLOOR * _size(row.cell.quantity, value, differences))
+            if abs(Fraction(value) - row.cell.number.value) <= allowed:
+                reason = f"{value:.17g}; the last of these digits are beyond R's own arithmetic"
+                row = replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention=BEYOND_DOUBLES, reason=reason)
+        yield row
+
+
+def _size(quantity: str, value: float, differences: Sequence[float]) -> float:
+    """What a relative error of a number is relative to: the largest residual; a p-value's logarithm."""
+    if quantity in _DIFFERENCES:
+        return max(differences)
+    return abs(value) * max(1.0, -math.log(value)) if quantity in _LOGARITHMIC and value > 0 else abs(value)
 
 
 # ---- closed forms ---------------------------------------------------------------------------------------------------

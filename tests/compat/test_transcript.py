@@ -17,7 +17,7 @@ from compat.cli import app
 from compat.compare import Verdict
 from compat.transcript import Report
 from compat.transcript.check import AGREEING
-from compat.transcript.judge import holds
+from compat.transcript.judge import BEYOND_DOUBLES, holds
 from tests.compat.printed import (
     LECTURE,
     SESSIONS,
@@ -163,6 +163,20 @@ def test_the_subset_that_lmer_prints_is_part_of_its_call() -> None:
         "   Data: sleepstudy\n Subset: Days > 1\nREML criterion at convergence: 1404.094\n"
     )
     assert told(text, data_of('read.csv("sleepstudy.csv")')) == [("1404.094", Verdict.MATCH)]
+
+
+@pytest.mark.parametrize(
+    ("printed", "verdict", "convention"),
+    [
+        ("-5.344471572722677", Verdict.MATCH, ""),
+        ("-5.344471572722691", Verdict.MATCH_UNDER_CONVENTION, BEYOND_DOUBLES),
+        ("-5.344471572752677", Verdict.UNEXPLAINED, ""),
+    ],
+)
+def test_digits_beyond_doubles_are_told_apart_from_wrong_ones(printed: str, verdict: Verdict, convention: str) -> None:
+    command = "> coef(lm(mpg ~ wt, mtcars))\n       (Intercept)                 wt \n"
+    report = check(f"{command}37.285126167342028 {printed} \n", CARS_FILE)
+    assert (report.rows[-1].verdict, report.rows[-1].convention) == (verdict, convention)
 
 
 @pytest.mark.parametrize("text", ["a;b\n1;-\n2;3\n", "a;b\n1;NA\n2;3\n"])
