@@ -276,10 +276,11 @@ def by_group(fitted: Fitted, which: str) -> Mapping[str, pd.DataFrame]:
 
 
 def theta_of(fitted: Fitted) -> np.ndarray[Any, Any] | None:
-    """An lmer fit's theta at its optimum, where that is inside; None for other fits and on the boundary."""
-    if fitted.estimator != "lmer" or fitted.fit.is_singular:
+    """An lmer fit's theta at its optimum; None for other fits, and where a random correlation is one."""
+    if fitted.estimator != "lmer":
         return None
-    return np.asarray(fitted.fit.theta)
+    theta = np.asarray(fitted.fit.theta)
+    return None if fitted.fit.is_singular and (theta != 0).all() else theta
 
 
 def height(fitted: Fitted, theta: np.ndarray[Any, Any]) -> float:

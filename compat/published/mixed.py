@@ -228,7 +228,10 @@ def abbreviates(short: str, name: str) -> bool:
 
 
 def note(state: State, at: int) -> int:
-    """Remarks below a summary: how the optimiser ended, that a fit is singular, why there are no correlations."""
+    """Remarks below a summary: how the optimiser ended, that a fit is singular, why there are no correlations.
+
+    Their numbers are nobody's to check, and stay unread.
+    """
     line = state.lines[at]
     if not state.is_within("lmer", "anova-mixed"):
         return 0
@@ -239,7 +242,7 @@ def note(state: State, at: int) -> int:
     )
     if found is None:
         return 0
-    state.within("lmer", "anova-mixed").text(line)
+    state.within("lmer", "anova-mixed")
     return 1
 
 

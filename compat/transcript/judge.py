@@ -24,6 +24,7 @@ BEYOND_DOUBLES = "digits beyond R's arithmetic"
 _DIFFERENCES = frozenset({"residuals", "residual_quantiles"})  # of numbers that may be larger than all of them
 _LOGARITHMIC = frozenset({"p_value", "f_p_value", "lr_p_value"})
 CONSTANT = frozenset({"legend", "index"})  # quantities that are the same whatever was fitted
+_PLAIN = frozenset({"cell", "value"})
 FINE = frozenset({Verdict.MATCH, Verdict.MATCH_UNDER_CONVENTION})
 
 
@@ -60,8 +61,9 @@ def holds(cell: PrintedCell, value: float) -> bool:
 def judge(block: Block, answer: Answer) -> list[Row]:
     """A row for every cell, in their order; closed forms are tried on what is left."""
     values = [answer.value(cell) for cell in block.cells]
+    plain = any(x is not None and cell.quantity in _PLAIN for cell, x in zip(block.cells, values, strict=True))
     rows = [
-        Row(cell, Verdict.STRUCTURE if known(cell, answer) else Verdict.NOT_PROVIDED, source=answer.name,
+        Row(cell, Verdict.STRUCTURE if known(cell, answer, plain) else Verdict.NOT_PROVIDED, source=answer.name,
             reason=f"{answer.name} has no {cell.name}")
         for cell in block.cells
     ]  # fmt: skip
@@ -82,11 +84,14 @@ def judge_constants(block: Block, reason: str) -> Iterator[Row]:
             yield Row(cell, Verdict.NOT_RUN, reason=reason)
 
 
-def known(cell: PrintedCell, answer: Answer) -> bool:
-    """Whether the answer has this quantity at all, so that a label it lacks is a wrong one."""
-    if answer.fitted is not None and cell.quantity not in ("cell", "value"):
-        return bool(answer.fitted.quantity(cell.quantity))
-    return True
+def known(cell: PrintedCell, answer: Answer, plain: bool) -> bool:
+    """Whether the answer has this quantity at all, so that a label it lacks is a wrong one.
+
+    A fit has no table or vector of its own: `plain` is whether it gave any cell of this one a value.
+    """
+    if answer.fitted is None:
+        return True
+    return plain if cell.quantity in _PLAIN else bool(answer.fitted.quantity(cell.quantity))
 
 
 def _groups(cells: Sequence[PrintedCell], values: Sequence[float | None]) -> list[list[int]]:

@@ -165,6 +165,29 @@ def test_the_subset_that_lmer_prints_is_part_of_its_call() -> None:
     assert told(text, data_of('read.csv("sleepstudy.csv")')) == [("1404.094", Verdict.MATCH)]
 
 
+def test_what_an_optimiser_says_of_itself_is_left_unread() -> None:
+    text = (
+        "> m <- lmer(Reaction ~ Days + (Days | Subject), sleepstudy)\n> m\nLinear mixed model fit by REML ['lmerMod']\n"
+        "REML criterion at convergence: 1743.628\noptimizer (nloptwrap) convergence code: 0 (OK) ; 1 lme4 warnings\n"
+    )
+    report = check(text, data_of('read.csv("sleepstudy.csv")'))
+    assert [token.text for token in report.unread] == ["0", "1"]
+    assert report.passed()
+    assert not report.passed(strict=True)
+
+
+def test_a_table_that_a_fit_does_not_give_is_not_called_wrong() -> None:
+    command = "> summary(lm(mpg ~ wt, mtcars), correlation = TRUE)\n\n"
+    text = f"{command}Correlation of Coefficients:\n   (Intercept)\nwt -0.96\n"
+    assert told(text) == [("-0.96", Verdict.NOT_PROVIDED)]
+
+
+def test_levels_that_are_numbers_are_numbers_of_a_table() -> None:
+    text = "> d <- data.frame(y = c(1.5, 2), g = factor(c(7, 3)))\n> d\n    y g\n1 1.5 7\n2 2.0 {}\n"
+    assert told(text.format(3))[-1] == ("3", Verdict.MATCH)
+    assert told(text.format(4))[-1] == ("4", Verdict.UNEXPLAINED)
+
+
 @pytest.mark.parametrize(
     ("printed", "verdict", "convention"),
     [
