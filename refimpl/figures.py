@@ -285,7 +285,7 @@ def coverage(table: pd.DataFrame, nominal: float = 0.95) -> Figure:
     """
     panels = {
         "n - k": "t on $n - k$ degrees of freedom",
-        "G - 1": "t on $G - 1$ degrees of freedom; dashed: Satterthwaite's",
+        "G - 1": "t on $G - 1$, dashed: Satterthwaite's",
     }
     with _drawn(7.4, 4.0) as figure:
         axes = _row(figure, 2, sharey=True)
