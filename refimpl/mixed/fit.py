@@ -49,14 +49,9 @@ class Optimum:
         """ML deviance or REML criterion."""
         return self.point.objective
 
-    @property
-    def rounding(self) -> float:
-        """What rounding may leave of a gradient, scaled likewise."""
-        return LEVEL * self.point.rounding
-
     def checked(self) -> Optimum:
         """This, or NotConverged where it is a saddle, or the gradient is not down to its rounding."""
-        allowed, curvature = min(self.rounding, WORST), self.hessian_eigenvalues
+        allowed, curvature = _allowed(self.point), self.hessian_eigenvalues
         if self.kkt < -allowed or curvature.min(initial=0.0) < -NEGATIVE * curvature.max(initial=0.0):
             raise NotConverged("the search ended on a saddle of the objective")
         if not self.scaled_gradient <= allowed:
@@ -111,7 +106,10 @@ def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
     """From a start down to a minimum, small variances taken for zeros where zero is no worse."""
     off_zero = [factor + 0.1 * np.diag(factor.diagonal() == 0) for factor in start]
     end = newton(search, Frame(tuple(np.eye(len(L)) for L in start)), vector(off_zero))
-    place, H, free = _without_small_axes(search, end)
+    end = _without_small_axes(search, end)
+    if _scaled_gradient(end) > _allowed(end[0].point):
+        end = _without_an_axis(search, end)
+    place, H, free = end
     factors = tuple(
         canonical(factor, int(np.count_nonzero(L.diagonal())))
         for factor, L in zip(place.point.factors, place.L, strict=True)
@@ -120,7 +118,7 @@ def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
         factors=factors,
         point=place.point,
         gradient=place.gradient[free],
-        scaled_gradient=float(np.max(np.abs(place.gradient / np.maximum(place.size, TINY))[free], initial=0.0)),
+        scaled_gradient=_scaled_gradient(end),
         hessian_eigenvalues=np.asarray(np.linalg.eigvalsh(measured(H, place, free)), dtype=np.float64),
         evaluations=search.evaluations,
         singular=not free.all(),
@@ -140,6 +138,29 @@ def _without_small_axes(search: Search, end: End) -> End:
         while _is_small(end[0].L[t]).any() and (without := _dropped(search, end, one)):
             end = without
     return end
+
+
+def _without_an_axis(search: Search, end: End) -> End:
+    """The end without the smallest axis of a term, where a search got stuck on its way there.
+
+    Terms of one factor that can take each other's place leave a narrow valley, which bends towards that zero.
+    """
+    for t in range(len(end[0].L)):
+        one = [int(s == t) for s in range(len(end[0].L))]
+        if end[0].L[t].any() and (without := _dropped(search, end, one)):
+            return without
+    return end
+
+
+def _scaled_gradient(end: End) -> float:
+    """The largest free entry of the gradient, relative to what it is the difference of."""
+    place, _, free = end
+    return float(np.max(np.abs(place.gradient / np.maximum(place.size, TINY))[free], initial=0.0))
+
+
+def _allowed(point: Point) -> float:
+    """What rounding may leave of a gradient, scaled likewise."""
+    return min(LEVEL * point.rounding, WORST)
 
 
 def _is_small(L: Array) -> Free:
