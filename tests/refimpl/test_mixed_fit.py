@@ -381,3 +381,12 @@ def test_theta_goes_to_scaled_factors_and_back() -> None:
         assert scaled[0, 1] == 0.0
         np.testing.assert_allclose(vector([fit.blocks.to_user[0] @ scaled]), theta, rtol=1e-12, atol=1e-15)
     assert fit.objective(fit.theta) == pytest.approx(fit.criterion, rel=1e-14)
+
+
+def test_coefficients_of_a_group_add_what_all_its_terms_say_of_a_column() -> None:
+    x, _X, y = layout()
+    g = GROUP.astype(str)
+    fit = lmer("y ~ x + (1 | g) + (x | g)", {"y": y, "x": x, "g": g}, REML=False)
+    table = fit.coef_by_group["g"].loc[g]
+    np.testing.assert_allclose(table["(Intercept)"] + table["x"] * x, fit.fitted, rtol=1e-12)
+    assert list(fit.ranef["g"].columns) == ["(Intercept)", "(Intercept)", "x"]
