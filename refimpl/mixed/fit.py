@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, combinations
 
 import numpy as np
 
@@ -63,13 +64,14 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
     """The minimum, from `start` (factors of the scaled columns) or from the identity; to be `checked`.
 
     Where the first search ends singular, others start elsewhere; where it does not, they start at the ends of the
-    models with fewer axes that are not much worse. The lowest end is taken.
+    models with fewer axes, and where two terms have exchanged their sizes, if that is not much worse. The lowest end is
+    taken.
     """
     search = Search(blocks, REML)
     starts = _starts(blocks)
     ends = [_minimum(search, next(starts) if start is None else start)]
     if not ends[0].singular:
-        starts = _smaller(search, ends[0])
+        starts = chain(_smaller(search, ends[0]), _exchanged(search, ends[0]))
     ends += [_minimum(search, other) for other in starts]
     lowest = min(end.objective for end in ends)
     return min((end for end in ends if end.objective <= lowest + end.noise), key=lambda end: end.scaled_gradient)
@@ -100,6 +102,20 @@ def _smaller(search: Search, end: Optimum) -> Iterator[list[Array]]:
                     canonical(one, int(np.count_nonzero(L.diagonal())))
                     for one, L in zip(place.point.factors, place.L, strict=True)
                 ]
+
+
+def _exchanged(search: Search, end: Optimum) -> Iterator[list[Array]]:
+    """Two terms of each other's size, where that raises the objective little.
+
+    What is common to all levels of several factors, as a mean that is no fixed effect, is in one term's variance at one
+    minimum and in another's at the next.
+    """
+    sizes = [float(np.linalg.norm(L) / np.sqrt(len(L))) for L in end.factors]
+    for s, t in combinations(range(len(sizes)), 2):
+        start = list(end.factors)
+        start[s], start[t] = sizes[t] * np.eye(len(start[s])), sizes[s] * np.eye(len(start[t]))
+        if search.objective(start) <= end.objective + REACH:
+            yield start
 
 
 def _minimum(search: Search, start: Sequence[Array]) -> Optimum:

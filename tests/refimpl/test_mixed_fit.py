@@ -229,6 +229,18 @@ def test_the_lower_of_two_minima_is_found_from_a_singular_end() -> None:
     assert end.point.objective <= min(objectives) + 1e-12
 
 
+@pytest.mark.parametrize("seed", [17, 29, 32, 40])
+def test_two_terms_that_can_both_carry_the_mean_have_two_minima(seed: int) -> None:
+    """Without an intercept the mean is in the variance of either factor; whatever the start, the lower one is found."""
+    rng = np.random.default_rng(seed)
+    h, k = np.repeat(np.arange(5), 15), np.tile(np.repeat(np.arange(5), 3), 5)
+    y = 10 + 2 * rng.normal(size=5)[h] + 2 * rng.normal(size=5)[k] + 0.5 * rng.normal(size=75)
+    data = {"y": y, "h": h.astype(str), "k": k.astype(str)}
+    fits = [lmer("y ~ 0 + (1 | h) + (1 | k)", data, start=start) for start in (None, (20.0, 4.0), (4.0, 20.0))]
+    for fit in fits[1:]:
+        np.testing.assert_allclose(fit.theta, fits[0].theta, rtol=1e-8)
+
+
 # -- units -------------------------------------------------------------------------------------------------------------
 
 
