@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, combinations
+from itertools import combinations
 
 import numpy as np
 
@@ -71,10 +71,14 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
     starts = _starts(blocks)
     ends = [_minimum(search, next(starts) if start is None else start)]
     if not ends[0].singular:
-        starts = chain(_smaller(search, ends[0]), _exchanged(search, ends[0]))
+        starts = _smaller(search, ends[0])
     ends += [_minimum(search, other) for other in starts]
     lowest = min(end.objective for end in ends)
-    return min((end for end in ends if end.objective <= lowest + end.noise), key=lambda end: end.scaled_gradient)
+    best = min((end for end in ends if end.objective <= lowest + end.noise), key=lambda end: end.scaled_gradient)
+    for other in () if ends[0].singular else _exchanged(search, best):
+        end = _minimum(search, other)
+        best = end if end.objective < best.objective - best.noise else best  # of equal ones the start's
+    return best
 
 
 def _starts(blocks: Blocks) -> Iterator[list[Array]]:
