@@ -19,7 +19,7 @@ from refimpl.mixed.newton import EPS, NEGATIVE, TINY, End, Frame, Free, Place, S
 from refimpl.mixed.profile import Point, vector
 
 SMALL = 0.03  # a diagonal below this may be a zero that the search has not reached
-STARTS, LITTLE = (1.0, 0.2, 4.0), 0.05  # sizes of the factors; all but the first are tried where that ends singular
+STARTS, LITTLE = (1.0, 0.2, 0.03, 4.0), 0.05  # sizes of factors; all but the first are for where that ends singular
 REACH = 50.0  # of the objective: where leaving out an axis raises it by more, no second minimum is looked for there
 LEVEL = 1e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
 WORST = 1e-6  # and no more than that

@@ -229,6 +229,17 @@ def test_the_lower_of_two_minima_is_found_from_a_singular_end() -> None:
     assert end.point.objective <= min(objectives) + 1e-12
 
 
+@pytest.mark.parametrize("seed", [134, 340])
+def test_a_small_start_finds_what_larger_ones_do_not(seed: int) -> None:
+    """Six covariance parameters of four groups: the objective has two singular minima."""
+    rng = np.random.default_rng(seed)
+    h, (x, z), b = np.repeat(np.arange(4), [12, 4, 3, 1]), rng.normal(size=(2, 20)), 5 * rng.normal(size=(4, 3))
+    y = b[h, 0] + b[h, 1] * x + b[h, 2] * z + rng.normal(size=20)
+    data, small = {"y": y, "x": x, "z": z, "h": h.astype(str)}, [0.03, 0.0, 0.0, 0.03, 0.0, 0.03]
+    fits = [lmer("y ~ x + z + (x + z | h)", data, start=start) for start in (None, small)]
+    assert fits[0].criterion == pytest.approx(fits[1].criterion, rel=1e-12)  # the other minimum is 0.7 higher or more
+
+
 @pytest.mark.parametrize("seed", [17, 29, 32, 40])
 def test_two_terms_that_can_both_carry_the_mean_have_two_minima(seed: int) -> None:
     """Without an intercept the mean is in the variance of either factor; whatever the start, the lower one is found."""
