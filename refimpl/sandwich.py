@@ -110,14 +110,33 @@ CR_FACTORS: Mapping[str, Callable[[int, int, int], float]] = {
 
 def cluster_codes(values: Any) -> tuple[Codes, int]:
     """0, 1, ... for each distinct value (n,), and how many there are. Missing values get -1."""
-    plain = not isinstance(values, pd.Series | pd.Categorical) or isinstance(values.dtype, np.dtype)
-    codes, levels = pd.factorize(np.asarray(values) if plain else values)
+    plain = isinstance(values, np.ndarray) or isinstance(values.dtype, np.dtype)
+    values = np.asarray(values) if plain else values
+    if plain and values.dtype.kind in "iu" and (found := integer_codes(values)) is not None:
+        return found
+    codes, levels = pd.factorize(values)
     return codes.astype(np.intp), len(levels)
+
+
+def integer_codes(values: NDArray[np.integer[Any]]) -> tuple[Codes, int] | None:
+    """The codes of integers that lie close together, by counting; None where a table of them would be long."""
+    n = len(values)
+    least, most = (int(values.min()), int(values.max())) if n else (0, 0)
+    span = most - least + 1
+    if span > 4 * n or max(-least, most) >= 2**62:
+        return None
+    codes = values.astype(np.intp) - least
+    there = np.bincount(codes) > 0
+    G = int(np.count_nonzero(there))
+    return (codes, G) if G == span else ((np.cumsum(there) - 1)[codes], G)
 
 
 def cluster_sums(X: Array, e: Array, codes: Codes, G: int) -> Array:
     """Sums over each cluster of e_i x_i, (G, k), a column at a time."""
-    return np.column_stack([np.bincount(codes, X[:, j] * e, minlength=G) for j in range(X.shape[1])])
+    out = np.empty((G, X.shape[1]))
+    for j in range(X.shape[1]):
+        out[:, j] = np.bincount(codes, X[:, j] * e, minlength=G)
+    return out
 
 
 def cluster_grams(X: Array, weights: Array | None, codes: Codes, G: int) -> Array:
