@@ -115,7 +115,7 @@ class MixedModel:
         half = _forward(L, Lambda_t @ self.ZQ)
         cu = _forward(L, Lambda_t @ self.Zy[:, None])[:, 0]
         S = np.eye(self.p) - half.T @ half
-        beta = np.linalg.solve(S, -(half.T @ cu))
+        beta = np.asarray(np.linalg.solve(S, -(half.T @ cu)), dtype=np.float64)
         u = solve_triangular(L.T, cu - half @ beta)
         b = Lambda @ u
         residuals = self.y0 - self.Q @ beta - self.Z @ b

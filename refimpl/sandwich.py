@@ -128,7 +128,7 @@ def integer_codes(values: NDArray[np.integer[Any]]) -> tuple[Codes, int] | None:
     codes = values.astype(np.intp) - least
     there = np.bincount(codes) > 0
     G = int(np.count_nonzero(there))
-    return (codes, G) if G == span else ((np.cumsum(there) - 1)[codes], G)
+    return (codes, G) if span == G else ((np.cumsum(there) - 1)[codes], G)
 
 
 def cluster_sums(X: Array, e: Array, codes: Codes, G: int) -> Array:
