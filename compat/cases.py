@@ -371,9 +371,10 @@ def _load(path: Path, root: Path) -> Case:
 
 def _decode(text: bytes, where: str) -> CaseFile:
     try:
-        return msgspec.json.decode(text, type=CaseFile)  # type: ignore[no-any-return]
+        found: CaseFile = msgspec.json.decode(text, type=CaseFile)
     except msgspec.DecodeError as error:
         raise CaseError(f"{where}: {error}") from None
+    return found
 
 
 def _case(raw: CaseFile, root: Path) -> Case:
