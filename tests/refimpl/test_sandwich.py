@@ -20,7 +20,7 @@ from compat.strategies import Problem, problems
 from refimpl import DataError, lm, ml_sandwich, ols, robcov, rrandom, vcov_cluster, vcov_hc, with_vcov
 from refimpl.formula import model_frame, model_matrix, parse
 from refimpl.linear import LinearFit
-from refimpl.sandwich import HC_FACTORS
+from refimpl.sandwich import HC_FACTORS, cluster_codes
 from tests.refimpl import exact as rational
 
 Array = np.ndarray
@@ -394,6 +394,27 @@ def test_clusters_may_be_given_in_many_ways() -> None:
     two = vcov_cluster(fit, ["g", "t"])
     for cluster in ((g, t), {"a": g, "b": t}, data[["g", "t"]], ["g", t.to_numpy()], ["t", "g"]):
         pd.testing.assert_frame_equal(vcov_cluster(fit, cluster), two, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [
+        ([-128, 127, -128, 0], "int8"),
+        ([255, 0, 255, 7], "uint8"),
+        ([2**63 + 3, 2**63 + 1, 2**63 + 3, 2**63 + 2], "uint64"),
+        ([2**63 - 1, -(2**63), 2**63 - 1, 0], "int64"),
+        ([10**9, 10**9 + 5, 10**9, 10**9 + 1], "int32"),
+        ([3, 10**12, 3, -4], "int64"),
+        ([], "int64"),
+    ],
+)
+def test_integer_clusters_are_told_apart_whatever_their_size(values: list[int], type: str) -> None:
+    codes, G = cluster_codes(np.array(values, dtype=type))
+    assert G == len(set(values)) == len(set(codes.tolist()))
+    assert [a == b for a, b in itertools.combinations(codes.tolist(), 2)] == [
+        a == b for a, b in itertools.combinations(values, 2)
+    ]
+    assert sorted(set(codes.tolist())) == list(range(G))
 
 
 def test_clusters_are_taken_of_the_rows_used() -> None:
