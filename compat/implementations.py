@@ -177,7 +177,7 @@ def _import(spec: str, target: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             raise UnknownImplementation(f"{spec!r}: there is no module {error.name}") from None
-        raise NotAvailable(f"{spec} needs the package {error.name}, which is not installed") from None
+        raise NotAvailable(f"{spec} needs the package {error.name}: pip install {error.name}") from None
     for part in path.split("."):
         try:
             found = getattr(found, part)
