@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from hypothesis.strategies import SearchStrategy
 
-from compat import mixed_relations as mixed
+from compat import relations_mixed as mixed
 from compat import strategies as draw
 from compat.cells import Cell, Labelled, labelled
 from compat.compare import Row, Verdict, compare_quantity
