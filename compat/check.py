@@ -10,9 +10,8 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ from compat.compare import (
 )
 from compat.expected import Expected, ExpectedMissing, load_expected
 from compat.implementations import Implementation, InLanes, NotAvailable, NotProvided, is_reference
+from compat.processes import in_order
 
 
 class Absent(NamedTuple):
@@ -249,29 +249,59 @@ def check(
     stack: str,
     live: Implementation | None = None,
     conventions: Collection[str] = (),
+    jobs: int = 1,
 ) -> Iterator[Result]:
-    """Yield a result for each case and implementation, compared with the frozen answers of a stack.
+    """A result for each case and implementation, compared with the frozen answers of a stack.
 
     With `live` (R as an implementation) they are compared with what R answers now instead, and R's own answer is
     compared with the frozen one. Answers by one of `conventions` (their names), or by one that the implementation
-    declares itself, agree under that convention.
+    declares itself, agree under that convention. Where all implementations have `parallel`, so many `jobs` run at once.
     """
     cases = list(cases)
-    answers = _ahead(live, cases) if live is not None else repeat(None)
-    for case, answered in zip(cases, answers, strict=False):
+    if live is not None:
+        return _check_live(cases, implementations, stack, live, conventions)
+
+    def results(at: int) -> list[Result]:
+        case = cases[at]
+        return _judged(case, implementations, frozen(case, stack), f"frozen {stack}", stack, conventions)
+
+    parallel = all(getattr(one, "parallel", False) for one in implementations)
+    found = in_order(results, len(cases), jobs if parallel else 1)
+    return (replace(one, case=case) for case, several in zip(cases, found, strict=True) for one in several)
+
+
+def _check_live(
+    cases: Sequence[Case],
+    implementations: Sequence[Implementation],
+    stack: str,
+    live: Implementation,
+    conventions: Collection[str],
+) -> Iterator[Result]:
+    others = [one for one in implementations if one is not live]
+    for case, (now, seconds) in zip(cases, _ahead(live, cases), strict=True):
         reference, source = frozen(case, stack), f"frozen {stack}"
-        if live is not None and answered is not None:
-            now, seconds = answered
-            yield judge(case, live, now, reference, source=source, stack=stack, seconds=seconds)
-            reference, source = now, f"live {live.name}"
-        for implementation in implementations:
-            if implementation is live:
-                continue
-            answer, seconds = _timed(implementation, case)
-            yield judge(
-                case, implementation, answer, reference,
-                source=source, stack=stack, seconds=seconds, conventions=conventions,
-            )  # fmt: skip
+        yield judge(case, live, now, reference, source=source, stack=stack, seconds=seconds)
+        yield from _judged(case, others, now, f"live {live.name}", stack, conventions)
+
+
+def _judged(
+    case: Case,
+    implementations: Sequence[Implementation],
+    reference: Answer,
+    source: str,
+    stack: str,
+    conventions: Collection[str],
+) -> list[Result]:
+    """What each implementation answers to a case, compared with one reference."""
+    results = []
+    for implementation in implementations:
+        answer, seconds = _timed(implementation, case)
+        result = judge(
+            case, implementation, answer, reference,
+            source=source, stack=stack, seconds=seconds, conventions=conventions,
+        )  # fmt: skip
+        results.append(result)
+    return results
 
 
 def _ahead(live: Implementation, cases: Sequence[Case]) -> Iterator[tuple[Answer, float]]:

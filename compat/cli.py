@@ -65,7 +65,10 @@ def check(
         bool, typer.Option("--live", help="Ask R now, and check that it repeats its frozen answers.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="With --live: so many R at once.")
+        int,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=1, help="So many processes at once: of refimpl, with --live of R."
+        ),
     ] = min(2, os.cpu_count() or 1),
     case: Globs = None,
     implementation: Annotated[
@@ -119,7 +122,7 @@ def check(
         accepted = _conventions(convention, root)
         stack = _stack(stack, root)
         fits = len(cases) * len([*chosen, *([now] if now and now not in chosen else [])])
-        results = list(_watched(run.check(cases, chosen, stack, now, accepted), fits))
+        results = list(_watched(run.check(cases, chosen, stack, now, accepted, jobs), fits))
     finally:
         for one in {id(one): one for one in (*chosen, *([now] if now else []))}.values():
             close(one)

@@ -60,7 +60,8 @@ class Implementation(Protocol):
     `fit` returns a mapping from quantity to a float, a mapping from label to float (for a matrix: from row
     to such a mapping), or a pandas Series or DataFrame. What it leaves out is NOT_PROVIDED. An exception with
     an attribute `kind` is an answer too: where R refuses, so must a port. `close()`, if any, ends it. An attribute
-    `conventions`, if any, names those by which it answers on purpose (`rcompat list conventions`).
+    `conventions`, if any, names those by which it answers on purpose (`rcompat list conventions`); `parallel`, that
+    it may be called in forks of the process: it holds no connection and no process of its own.
     """
 
     name: str
@@ -176,7 +177,7 @@ def _import(spec: str, target: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             raise UnknownImplementation(f"{spec!r}: there is no module {error.name}") from None
-        raise NotAvailable(f"{spec} needs the package {error.name}, which is not installed") from None
+        raise NotAvailable(f"{spec} needs the package {error.name}: pip install {error.name}") from None
     for part in path.split("."):
         try:
             found = getattr(found, part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from compat.cases import Case
 from compat.cells import Label
@@ -30,17 +30,18 @@ Values = Mapping[str, Floats]
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """The model at one theta: objective, u and b (q,), beta of the orthonormal Q (p,), the root L of A (q, q), V (q, p)
-    = A^-1 Lambda'Z'Q, S (p, p) = Q'V^-1Q, weighted residuals (n,), pwrss.
+    """The model at one theta: objective, Lambda (q, q) and its transpose, u and b (q,), beta of the orthonormal Q (p,),
+    the root L of A (q, q), LZQ (q, p) = L^-1 Lambda'Z'Q, S (p, p) = Q'V^-1Q, weighted residuals (n,), pwrss.
     """
 
     objective: float
     Lambda: Any
+    Lambda_t: Any
     u: Floats
     b: Floats
     beta: Floats
     L: Floats
-    V: Floats
+    LZQ: Floats
     S: Floats
     residuals: Floats
     pwrss: float
@@ -72,6 +73,7 @@ class MixedModel:
         self.n, self.p = int(self.X.shape[0]), int(self.X.shape[1])
         self.REML = wanted and self.p > 0
         self.rows, self.columns, self.index = random.lambda_pattern()
+        self._pattern, self._order = self._places()
         sizes = [np.sqrt(np.mean(np.asarray(term.matrix.X) ** 2, axis=0)) for term in self.random]
         self.scales = np.concatenate([[s or 1.0 for s in _lower(np.tile(s[:, None], len(s)))] for s in sizes])
         self.Z = _indicators(random.terms, sizes, self.root)
@@ -89,18 +91,31 @@ class MixedModel:
         """Which thetas stand on a diagonal."""
         return np.concatenate([_lower(np.eye(len(term.names))) for term in self.random]) > 0
 
+    def _places(self) -> tuple[Any, NDArray[np.intp]]:
+        """A sparse Lambda (q, q), and which theta stands at each of its entries."""
+        q = sum(term.n_columns for term in self.random)
+        place = np.arange(1, len(self.index) + 1)
+        pattern = sparse.csr_matrix((place, (self.rows, self.columns)), shape=(q, q))
+        return pattern.astype(np.float64), self.index[pattern.data - 1]
+
     # -- the objective -------------------------------------------------------------------------------------------------
 
     def at(self, theta: Floats) -> At:
+        """The model at a scaled theta; the last few are remembered."""
+        return _at(self, tuple(theta.tolist()))
+
+    def solved(self, theta: Floats) -> At:
         """The four steps at a scaled theta."""
-        q = len(self.ZZ)
-        Lambda = sparse.csr_matrix((theta[self.index], (self.rows, self.columns)), shape=(q, q))
-        ZL = Lambda.T @ self.ZZ
-        L = np.linalg.cholesky((Lambda.T @ ZL.T).T + np.eye(q))
-        half = solve_triangular(L, Lambda.T @ self.ZQ, lower=True)
-        cu = solve_triangular(L, Lambda.T @ self.Zy, lower=True)
+        Lambda = self._pattern.copy()
+        Lambda.data = theta[self._order]
+        Lambda_t = Lambda.T
+        A = Lambda_t @ (Lambda_t @ self.ZZ).T
+        A.flat[:: len(A) + 1] += 1.0
+        L = _root(A)
+        half = _forward(L, Lambda_t @ self.ZQ)
+        cu = _forward(L, Lambda_t @ self.Zy[:, None])[:, 0]
         S = np.eye(self.p) - half.T @ half
-        beta = np.linalg.solve(S, -(half.T @ cu))
+        beta = np.asarray(np.linalg.solve(S, -(half.T @ cu)), dtype=np.float64)
         u = solve_triangular(L.T, cu - half @ beta)
         b = Lambda @ u
         residuals = self.y0 - self.Q @ beta - self.Z @ b
@@ -109,19 +124,22 @@ class MixedModel:
         if self.REML:
             logdet += np.linalg.slogdet(S)[1] + 2 * np.log(np.abs(self.R0.diagonal())).sum()
         objective = float(logdet + self.df * (1 + np.log(2 * np.pi * pwrss / self.df)))
-        V = solve_triangular(L.T, half)
-        return At(objective, Lambda, u, b, beta, L, V, S, residuals, pwrss)
+        return At(objective, Lambda, Lambda_t, u, b, beta, L, half, S, residuals, pwrss)
 
     def gradient(self, theta: Floats) -> tuple[float, Floats]:
-        """The objective and its derivative 2 (dObjective/dSigma) Lambda by the scaled thetas."""
+        """The objective and its derivative by the scaled thetas, 2 (G Lambda)_ij at the places ij of each.
+
+        G = Z'(V^-1 - (df / pwrss) V^-1 r r'V^-1 - V^-1 Q S^-1 Q'V^-1) Z, the last for REML only, and Z'V^-1 Z Lambda is
+        Z'Z Lambda A^-1. Only those places of it are worked out.
+        """
         at = self.at(theta)
-        half = solve_triangular(at.L, at.Lambda.T @ self.ZZ, lower=True)
-        s = self.Z.T @ at.residuals  # Z'V^-1 (y - X beta)
-        G = self.ZZ - half.T @ half - (self.df / at.pwrss) * np.outer(s, s)
+        i, j = self.rows, self.columns
+        ZZL = (at.Lambda_t @ self.ZZ).T
+        s = self.Z.T @ at.residuals  # Z'V^-1 r
+        slope = np.einsum("kq,kq->k", ZZL[i], _inverse(at.L)[j]) - (self.df / at.pwrss) * s[i] * (at.Lambda_t @ s)[j]
         if self.REML:
-            D = self.ZQ - self.ZZ @ (at.Lambda @ at.V)
-            G -= D @ np.linalg.solve(at.S, D.T)
-        slope = (at.Lambda.T @ G).T[self.rows, self.columns]
+            D = self.ZQ - ZZL @ solve_triangular(at.L.T, at.LZQ)  # Z'V^-1 Q
+            slope -= np.einsum("kp,kp->k", D[i], np.linalg.solve(at.S, (at.Lambda_t @ D).T).T[j])
         sums = np.bincount(self.index, np.asarray(slope, dtype=np.float64), minlength=len(theta))
         return at.objective, 2.0 * sums.astype(np.float64)
 
@@ -221,7 +239,7 @@ class MixedModel:
 
     def _condvar(self, at: At, sigma: float, theta: Floats) -> Floats:
         """sigma^2 Lambda A^-1 Lambda' of each level, its lower triangle."""
-        root = solve_triangular(at.L, np.eye(len(at.L)), lower=True)
+        root = _forward(at.L, np.eye(len(at.L)))
         parts, start = [], 0
         for term, factor in zip(self.random, self.factors(theta), strict=True):
             r = len(term.names)
@@ -320,6 +338,36 @@ def _indicators(terms: Sequence[RandomTerm], sizes: Sequence[Floats], root: Floa
         rows = np.repeat(np.arange(n), M.shape[1])
         parts.append(sparse.csr_matrix((M.ravel(), (rows, columns.ravel())), shape=(n, term.n_columns)))
     return sparse.hstack(parts, format="csr")
+
+
+@lru_cache(maxsize=4)
+def _at(model: MixedModel, theta: tuple[float, ...]) -> At:
+    return model.solved(np.array(theta))
+
+
+def _root(A: Floats) -> Floats:
+    """The lower Cholesky factor of a symmetric A."""
+    if not A.size:
+        return A
+    L, info = lapack.dpotrf(A.T, lower=1, clean=1)
+    if info != 0:
+        raise np.linalg.LinAlgError("not positive definite")
+    return np.asarray(L)
+
+
+def _forward(L: Floats, B: Floats) -> Floats:
+    """L^-1 B for a lower triangular L with a positive diagonal."""
+    if not B.size:
+        return B
+    return np.asarray(lapack.dtrtrs(L, B, lower=1)[0])
+
+
+def _inverse(L: Floats) -> Floats:
+    """(L L')^-1."""
+    if not L.size:
+        return L
+    half = np.tril(lapack.dpotri(L, lower=1)[0])
+    return np.asarray(half + np.tril(half, -1).T)
 
 
 def _lower(A: Floats) -> Floats:

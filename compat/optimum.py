@@ -42,10 +42,10 @@ def minimise(model: MixedModel, start: Floats) -> Optimum:
     """The minimum that Newton's method reaches from a scaled theta, leaving saddles by their falling directions."""
     theta = start
     f, g = model.gradient(theta)
-    H, before, promise = np.zeros((0, 0)), np.inf, np.inf
+    H, before, promise, of = np.zeros((0, 0)), np.inf, np.inf, theta
     for _ in range(NEWTON_STEPS):
         if not len(H) or promise > 0.01 * before:
-            H = _hessian(model, theta)
+            H, of = _hessian(model, theta), theta
         h, V = np.linalg.eigh(H)
         used = np.abs(h) > FLAT * np.abs(h).max(initial=0.0)
         direction = -V[:, used] @ ((V[:, used].T @ g) / np.abs(h[used]))
@@ -60,7 +60,9 @@ def minimise(model: MixedModel, start: Floats) -> Optimum:
             break
         theta, f, g = moved
     theta = model.canonical(theta)
-    h, V = np.linalg.eigh(_hessian(model, theta))
+    if not len(H) or np.abs(theta - of).max() > STEP:  # nearer than this it is the same Hessian
+        H = _hessian(model, theta)
+    h, V = np.linalg.eigh(H)
     return Optimum(theta, f, h, V)
 
 
@@ -149,7 +151,7 @@ class Rounding:
         self.at: At = model.at(theta)
         self.theta = theta
         Xw = model.X * model.root[:, None]
-        ZX = self.at.Lambda.T @ (model.Z.T @ Xw)
+        ZX = self.at.Lambda_t @ (model.Z.T @ Xw)
         K = np.block([[self.at.L @ self.at.L.T, ZX], [ZX.T, Xw.T @ Xw]])
         lengths = np.sqrt(K.diagonal())
         h, V = np.linalg.eigh(K / np.outer(lengths, lengths))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from hypothesis.strategies import SearchStrategy
 
-from compat import mixed_relations as mixed
+from compat import relations_mixed as mixed
 from compat import strategies as draw
 from compat.cells import Cell, Labelled, labelled
 from compat.compare import Row, Verdict, compare_quantity
@@ -476,6 +476,8 @@ def _of_mixed_models() -> Iterator[Relation]:
     yield _relation("groups-under-any-name", "lmer", mixed.groups_under_any_name, mixed.DATA, **names)
     yield _relation("mixed-response-in-other-units", "lmer", mixed.mixed_response_in_other_units, mixed.DATA, **units)
     yield _relation("slopes-in-other-units", "lmer", mixed.slopes_in_other_units, mixed.DATA, **units)
+    origin = {"b": draw.shift, **kind}
+    yield _relation("slopes-from-another-origin", "lmer", mixed.slopes_from_another_origin, mixed.DATA, **origin)
     yield _relation(
         "copied-groups-keep-theta", "lmer", mixed.copied_groups_keep_theta, mixed.DATA, times=draw.two_to_fifty
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import solve_triangular
 
 from refimpl.distributions import upper_chi2, upper_f
 from refimpl.errors import DataError
@@ -31,7 +32,7 @@ class AnovaTable(pd.DataFrame):
 
 
 def anova(*fits: LinearFit | MixedFit, refit: bool = True, names: Sequence[str] | None = None) -> AnovaTable:
-    """Compare fits, one row a model, in the order given; or test the terms of a single linear fit in sequence.
+    """Compare fits, one row a model, in the order given; or test the terms of a single fit in sequence.
 
     Several linear models give df_residual, rss, df, sum_sq, f_statistic, p_value, each row against the one before,
     with the mean square of the largest model in the denominator (R: anova.lmlist, test = "F"). One linear model
@@ -39,7 +40,8 @@ def anova(*fits: LinearFit | MixedFit, refit: bool = True, names: Sequence[str] 
 
     Where one of several is a mixed model, all are: npar, aic, bic, loglik, deviance, chisq, chi_df, p_value, by rising
     npar, each against the one before (lme4: anova.merMod). REML fits are fitted again by maximum likelihood, as R does
-    and says; `refit=False` compares them as they are. Their rows are labelled by `names`, or "1", "2", ...
+    and says; `refit=False` compares them as they are. Their rows are labelled by `names`, or "1", "2", ... One mixed
+    model gives a row a term: npar, sum_sq, mean_sq, f_statistic, in sequence and without p-values, as lme4 does.
 
     Raises DataError `models-differ` where the fits are not of the same rows and response, `bad-option` for other
     names than one a fit.
@@ -51,7 +53,11 @@ def anova(*fits: LinearFit | MixedFit, refit: bool = True, names: Sequence[str] 
         raise DataError("bad-option", f"anova needs a name of its own for each of {len(fits)} fits, not {labels}")
     linear = [fit for fit in fits if isinstance(fit, LinearFit)]
     if len(linear) < len(fits):
-        table = _likelihood_ratios(fits, labels, refit)
+        table = (
+            _mixed_terms(fits[0])
+            if isinstance(fits[0], MixedFit) and len(fits) == 1
+            else (_likelihood_ratios(fits, labels, refit))
+        )
     else:
         table = _terms(linear[0]) if len(fits) == 1 else _nested(linear)
     out = AnovaTable(table)
@@ -60,8 +66,6 @@ def anova(*fits: LinearFit | MixedFit, refit: bool = True, names: Sequence[str] 
 
 
 def _likelihood_ratios(fits: Sequence[LinearFit | MixedFit], labels: Sequence[str], refit: bool) -> pd.DataFrame:
-    if len(fits) == 1:
-        raise DataError("bad-option", "anova of one mixed model is not here; give two fits to compare")
     if len({fit.nobs for fit in fits}) > 1:
         raise DataError("models-differ", "models were not all fitted to the same size of dataset")
     rows = []
@@ -103,6 +107,25 @@ def _nested(fits: Sequence[LinearFit]) -> pd.DataFrame:
     table = [df_residual, rss, df, sum_sq, f, np.array(p)]
     labels = [str(i) for i in range(1, len(fits) + 1)]
     return pd.DataFrame(dict(zip(COLUMNS, table, strict=True)), index=labels)
+
+
+def _mixed_terms(fit: MixedFit) -> pd.DataFrame:
+    """Sums of squares of a mixed model's terms in sequence: of R_X beta, where R_X'R_X = sigma^2 vcov^-1."""
+    V = fit.vcov.to_numpy() / fit.sigma**2
+    size = np.sqrt(V.diagonal())
+    correlation = V / np.outer(size, size)
+    inverse = np.linalg.cholesky(correlation[::-1, ::-1])[::-1, ::-1]  # R_X^-1, but for the columns' sizes
+    effects = solve_triangular(inverse, fit.coef.to_numpy() / size)
+    assign = np.asarray(fit.design.assign)[fit.fixed.kept]
+    rows = [
+        (label, int((assign == term).sum()), float(np.sum(effects[assign == term] ** 2)))
+        for term, label in enumerate(fit.design.design.terms.labels, 1)
+        if (assign == term).any()
+    ]
+    table = pd.DataFrame([row[1:] for row in rows], columns=["npar", "sum_sq"], index=[row[0] for row in rows])
+    table["mean_sq"] = table["sum_sq"] / table["npar"]
+    table["f_statistic"] = table["mean_sq"] / fit.sigma**2
+    return table
 
 
 def _p(f: float, df1: float, df2: float) -> float:

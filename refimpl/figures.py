@@ -283,7 +283,10 @@ def coverage(table: pd.DataFrame, nominal: float = 0.95) -> Figure:
     `table` has the columns clusters, estimator, df ("n - k", "G - 1", and "Satterthwaite", which is drawn dashed into
     the second panel), coverage, mc_error. Bars are 95 % Monte Carlo limits.
     """
-    panels = {"n - k": "t on $n - k$ degrees of freedom", "G - 1": "t on $G - 1$ degrees of freedom"}
+    panels = {
+        "n - k": "t on $n - k$ degrees of freedom",
+        "G - 1": "t on $G - 1$, dashed: Satterthwaite's",
+    }
     with _drawn(7.4, 4.0) as figure:
         axes = _row(figure, 2, sharey=True)
         for ax, (df, title) in zip(axes, panels.items(), strict=True):

@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 ROWS = 2048  # rows summed in one matrix product; with SLICE_BITS it keeps that product exact
 SLICE_BITS = 21  # 2 * SLICE_BITS + log2(ROWS) = 53, the bits of a double
+ONE_STEP = 2.0**-36  # a step of refinement that is smaller leaves an error of about its square
 SPLITTER = 134217729.0  # 2**27 + 1 (Dekker 1971)
 
 
@@ -95,8 +96,14 @@ def exact(a: Array) -> DD:
 
 
 def largest(A: Array) -> Array:
-    """max_i |A_ij| for each column j, without a copy of A."""
-    return np.asarray(np.maximum(A.max(axis=0, initial=0.0), -A.min(axis=0, initial=0.0)))
+    """max_i |A_ij| for each column j, NaN where there is one; never more than ROWS rows are copied."""
+    n, p = A.shape
+    buffer, top = np.empty((p, min(n, ROWS))), np.zeros(p)
+    for start in range(0, n, ROWS):
+        block = A[start : start + ROWS].T
+        size = np.abs(block, out=buffer[:, : block.shape[1]])
+        np.maximum(top, size.max(axis=1), out=top)
+    return top
 
 
 def power_of_two(a: Array) -> Array:
@@ -110,7 +117,8 @@ def slices(A: Array, B: Array) -> None:
     A1 and A2 hold SLICE_BITS bits each, so products of them are free of rounding (Ozaki, Ogita, Oishi and Rump
     2012, Numerical Algorithms 59).
     """
-    for part, bits in zip(np.split(B, 2), (SLICE_BITS, 2 * SLICE_BITS), strict=True):
+    p = len(A)
+    for part, bits in ((B[:p], SLICE_BITS), (B[p:], 2 * SLICE_BITS)):
         shift = 1.5 * 2.0 ** (52 - bits)
         np.add(A, shift, out=part)
         part -= shift
@@ -140,7 +148,7 @@ def gram(parts: Sequence[Array], scale: Array) -> DD:
         A3 = stacked(parts, slice(start, start + ROWS), scale, buffer)
         B = both[:, : A3.shape[1]]
         slices(A3, B)
-        total = total + exact(B @ B.T)
+        total = total + exact(B @ B.T) if start else exact(B @ B.T)
         M = halves(B @ A3.T)
         rest += M + M.T + A3 @ A3.T
     return quadrants(total) + exact(rest)
@@ -159,7 +167,7 @@ def weighted_gram(parts: Sequence[Array], weights: Array, scale: Array) -> DD:
         slices(A3, A)
         slices(B3, B)
         B3 += error
-        total = total + exact(A @ B.T)
+        total = total + exact(A @ B.T) if start else exact(A @ B.T)
         rest += halves(A @ B3.T) + halves(B @ A3.T).T + A3 @ B3.T
     return quadrants(total) + exact(rest)
 
@@ -228,14 +236,17 @@ def refined_solution(G: DD, L: Array) -> NormalEquations:
     Z, _ = lapack.dpotri(L, lower=1)
     Z = np.tril(Z) + np.tril(Z, -1).T
     right = DD(np.hstack([np.eye(p), c.hi]), np.hstack([np.zeros((p, p)), c.lo]))  # A [X'X^-1, b] = [I, c]
-    first = Z @ right.hi
-    first += Z @ (right - product(A, exact(first))).hi
-    b = exact(first[:, p:])
-    r = c - product(A, b)
-    # y'y - 2 b'c + b'Ab is flat in b around the solution, so b as it is so far will do
-    rss = fsum([yy.hi, yy.lo, *dot_terms(-b[:, 0], c[:, 0] + r[:, 0])])
-    b = b + exact(first[:, :p] @ r.hi)
-    return NormalEquations(np.ones(p, bool), b[:, 0], symmetric(first[:, :p]), max(rss, 0.0))
+    x = Z @ right.hi
+    r = right - product(A, exact(x))
+    step = Z @ r.hi
+    if (np.abs(step).max(axis=0) > ONE_STEP * np.abs(x).max(axis=0)).any():
+        x = x + step
+        r = right - product(A, exact(x))
+        step = Z @ r.hi
+    # y'y - 2 b'c + b'Ab is flat in b around the solution, so b before the last step will do
+    rss = fsum([yy.hi, yy.lo, *dot_terms(exact(-x[:, p]), c[:, 0] + r[:, p])])
+    b = DD(*two_sum(x[:, p], step[:, p]))
+    return NormalEquations(np.ones(p, bool), b, symmetric((x + step)[:, :p]), max(rss, 0.0))
 
 
 def dot_terms(a: DD, b: DD) -> Array:

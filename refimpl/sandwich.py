@@ -1,8 +1,9 @@
-"""Sandwich covariances of linear models and of maximum likelihood: bread, meat, one function per correction.
+"""Sandwich covariances of linear models and of maximum likelihood: influences, one function per correction.
 
 With M = (X'WX)^-1 = R^-1 R^-T and u_i = w_i e_i x_i the scores, every covariance here is M (sum of u u') M. It is
-worked out with Q = X R^-1, for which Q'WQ = 1, as R^-1 (sum of v v') R^-T with v_i = w_i e_i q_i: so it loses the
-condition of X and not its square. Nothing of size n x n is formed; a cluster enters through its k x k cross-products.
+worked out as the sum of v v' of the influences v_i = M u_i, never with M (sum of u u'): so it loses the condition of X
+and not its square. Where rows of a cluster are adjusted to each other, u comes from Q = X R^-1, for which Q'WQ = 1.
+Nothing of size n x n is formed; a cluster enters through its k x k cross-products.
 Panels have their own definitions, in panel/.
 """
 
@@ -109,14 +110,33 @@ CR_FACTORS: Mapping[str, Callable[[int, int, int], float]] = {
 
 def cluster_codes(values: Any) -> tuple[Codes, int]:
     """0, 1, ... for each distinct value (n,), and how many there are. Missing values get -1."""
-    plain = not isinstance(values, pd.Series | pd.Categorical) or isinstance(values.dtype, np.dtype)
-    codes, levels = pd.factorize(np.asarray(values) if plain else values)
+    plain = isinstance(values, np.ndarray) or isinstance(values.dtype, np.dtype)
+    values = np.asarray(values) if plain else values
+    if plain and values.dtype.kind in "iu" and (found := integer_codes(values)) is not None:
+        return found
+    codes, levels = pd.factorize(values)
     return codes.astype(np.intp), len(levels)
+
+
+def integer_codes(values: NDArray[np.integer[Any]]) -> tuple[Codes, int] | None:
+    """The codes of integers that lie close together, by counting; None where a table of them would be long."""
+    n = len(values)
+    least, most = (int(values.min()), int(values.max())) if n else (0, 0)
+    span = most - least + 1
+    if span > 4 * n or max(-least, most) >= 2**62:
+        return None
+    codes = values.astype(np.intp) - least
+    there = np.bincount(codes) > 0
+    G = int(np.count_nonzero(there))
+    return (codes, G) if span == G else ((np.cumsum(there) - 1)[codes], G)
 
 
 def cluster_sums(X: Array, e: Array, codes: Codes, G: int) -> Array:
     """Sums over each cluster of e_i x_i, (G, k), a column at a time."""
-    return np.column_stack([np.bincount(codes, X[:, j] * e, minlength=G) for j in range(X.shape[1])])
+    out = np.empty((G, X.shape[1]))
+    for j in range(X.shape[1]):
+        out[:, j] = np.bincount(codes, X[:, j] * e, minlength=G)
+    return out
 
 
 def cluster_grams(X: Array, weights: Array | None, codes: Codes, G: int) -> Array:
@@ -189,12 +209,18 @@ def weighted_cr3_scores(S: Array, U: Array) -> Array:
     return np.asarray(np.linalg.solve(np.eye(S.shape[1]) - S, U[:, :, None])[:, :, 0], dtype=np.float64)
 
 
-def cluster_scores(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
-    """The scores v of each cluster, adjusted for CR2 and CR3, plain sums otherwise: (G, k)."""
+def cluster_influence(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
+    """How much each cluster moves the coefficients, M u, adjusted for CR2 and CR3: (G, k)."""
+    if type in ("CR2", "CR3"):
+        return adjusted(fit, codes, G, type) @ fit.root.T
+    e = fit.residuals if fit.weights is None else fit.weights * fit.residuals
+    return cluster_sums(fit.X_kept, e, codes, G) @ fit.xtx_inverse
+
+
+def adjusted(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
+    """The scores Q_g'W_gA_ge_g of CR2 and CR3, (G, k)."""
     w = fit.weights
     e = fit.residuals if w is None else w * fit.residuals
-    if type not in ("CR2", "CR3"):
-        return cluster_sums(fit.X_kept, e, codes, G) @ fit.root
     Q = (fit.root.T @ fit.X_kept.T).T  # column by column in memory
     if type == "CR2" and w is not None:
         return weighted_cr2_scores(Q, w, fit.residuals, codes, G)
@@ -204,9 +230,9 @@ def cluster_scores(fit: LeastSquares, codes: Codes, G: int, type: str) -> Array:
     return adjusted_scores(S, U, -0.5 if type == "CR2" else -1.0)
 
 
-def meat_of_rows(X: Array, e: Array, factor: Array | float, root: Array) -> Array:
+def vcov_of_rows(fit: LeastSquares, e: Array, factor: Array | float) -> Array:
     """The sum of v v' of rows whose scores are e_i x_i, each times a factor."""
-    V = X @ root
+    V = fit.X_kept @ fit.xtx_inverse
     V *= (np.sqrt(factor) * e)[:, None]
     return outer_sum(V)
 
@@ -215,11 +241,6 @@ def multi0_factor(type: str, h: Array, k: int) -> Array | float:
     """How sandwich::vcovCL(multi0 = TRUE) adjusts rows that are clusters: only for CR2 and CR3."""
     n = len(h)
     return {"CR2": hc2, "CR3": hc3}[type](h, n, k) * ((n - 1) / n) if type in ("CR2", "CR3") else 1.0
-
-
-def sandwich(fit: LeastSquares, meat: Array) -> Array:
-    """R^-1 (meat) R^-T."""
-    return np.asarray(fit.root @ meat @ fit.root.T)
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -236,7 +257,7 @@ def vcov_hc(fit: LinearFit, type: HC = "HC3") -> pd.DataFrame:
     solution = fit.solution.positive
     factor = HC_FACTORS[type](solution.hatvalues, solution.nobs, solution.rank)
     e = solution.residuals if solution.weights is None else solution.weights * solution.residuals
-    return frame_of(fit, sandwich(solution, meat_of_rows(solution.X_kept, e, factor, solution.root)))
+    return frame_of(fit, vcov_of_rows(solution, e, factor))
 
 
 def vcov_cluster(
@@ -267,18 +288,18 @@ def vcov_cluster(
         raise DataError("one-cluster", "a cluster-robust covariance needs two clusters or more")
     parts = [part for r in range(1, len(dimensions) + 1) for part in combinations(dimensions, r)]
     smallest = min(int(codes.max()) + 1 for codes in dimensions)
-    meat = np.zeros((fit.rank, fit.rank))
+    vcov = np.zeros((fit.rank, fit.rank))
     for part in parts:
         sign = (-1) ** (len(part) + 1)
         if multi0 and len(part) == len(dimensions) > 1:
             e = solution.residuals if solution.weights is None else solution.weights * solution.residuals
             factor = multi0_factor(type, solution.hatvalues, fit.rank)
-            meat += sign * meat_of_rows(solution.X_kept, e, factor, solution.root)
+            vcov += sign * vcov_of_rows(solution, e, factor)
             continue
         codes, G = intersection(part)
         times = CR_FACTORS[type](smallest if small_sample == "min" else G, len(codes), fit.rank)
-        meat += sign * times * outer_sum(cluster_scores(solution, codes, G, type))
-    return frame_of(fit, sandwich(solution, meat))
+        vcov += sign * times * outer_sum(cluster_influence(solution, codes, G, type))
+    return frame_of(fit, vcov)
 
 
 def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"] = "huber") -> LinearFit:
@@ -293,15 +314,14 @@ def robcov(fit: LinearFit, cluster: Any = None, method: Literal["huber", "efron"
     e = solution.residuals / (1 - solution.hatvalues) if method == "efron" else solution.residuals
     n_clusters = label = None
     if cluster is None:
-        meat = meat_of_rows(solution.X_kept, e, 1.0, solution.root)
+        matrix = vcov_of_rows(solution, e, 1.0)
     else:
         ((label, codes),) = cluster_columns(fit, cluster).items()
         label = str(getattr(cluster, "name", None) or label)
         n_clusters = int(codes.max()) + 1
-        meat = outer_sum(cluster_sums(solution.X_kept, e, codes, n_clusters) @ solution.root)
+        matrix = outer_sum(cluster_sums(solution.X_kept, e, codes, n_clusters) @ solution.xtx_inverse)
     if solution.weights is not None:
-        meat *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
-    matrix = sandwich(solution, meat)
+        matrix *= (solution.rss / float(solution.residuals @ solution.residuals)) ** 2
     return fit.with_covariance(Covariance(matrix, f"robcov {method}", fit.df_counted, n_clusters, label))
 
 

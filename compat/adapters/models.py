@@ -225,6 +225,16 @@ def _theta_quantiles(fit: Any) -> Any:
     return dict(zip(["Min", "1Q", "Median", "3Q", "Max"], found, strict=True)) | {"Mean": float(each.mean())}
 
 
+def _wald(side: str) -> Callable[[Any], _Ready]:
+    """Limits of confint(method = "Wald"), which has none of the variances' parameters, but rows for them."""
+
+    def read(fit: Any) -> _Ready:
+        rows = [f".sig{i:02d}" for i in range(1, len(fit.theta) + 1)] + [".sigma"]
+        return _Ready({(row,): np.nan for row in rows} | labelled(getattr(fit, side)).as_dict())
+
+    return read
+
+
 _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("", "n_aliased"): _aliased,
     ("lm", "n_parameters"): lambda fit: float(fit.rank + 1),
@@ -234,6 +244,8 @@ _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("lmer", "variance"): _spread("vcov"),
     ("lmer", "sd"): _spread("sdcor"),
     ("lmer", "cor"): _correlations,
+    ("lmer", "conf_low"): _wald("conf_low"),
+    ("lmer", "conf_high"): _wald("conf_high"),
     ("lmer", "df"): satterthwaite.degrees_of_freedom,
     ("lmer", "p_value"): satterthwaite.p_values,
     ("plm", "residual_quantiles"): _panel_residuals,
@@ -264,10 +276,11 @@ def by_group(fitted: Fitted, which: str) -> Mapping[str, pd.DataFrame]:
 
 
 def theta_of(fitted: Fitted) -> np.ndarray[Any, Any] | None:
-    """An lmer fit's theta at its optimum, where that is inside; None for other fits and on the boundary."""
-    if fitted.estimator != "lmer" or fitted.fit.is_singular:
+    """An lmer fit's theta at its optimum; None for other fits, and where a random correlation is one."""
+    if fitted.estimator != "lmer":
         return None
-    return np.asarray(fitted.fit.theta)
+    theta = np.asarray(fitted.fit.theta)
+    return None if fitted.fit.is_singular and (theta != 0).all() else theta
 
 
 def height(fitted: Fitted, theta: np.ndarray[Any, Any]) -> float:

@@ -26,6 +26,7 @@ class Refimpl:
 
     name = "refimpl"
     version = version("rcompat")
+    parallel = True
 
     @property
     def capabilities(self) -> Set[str]:

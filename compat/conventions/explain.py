@@ -6,7 +6,7 @@ where that was accepted beforehand, by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from compat.cases import Case
 from compat.cells import Labelled, NotCells, labelled
 from compat.compare import Row, Verdict, digits
 from compat.conventions.closed_forms import CLOSED_FORMS, Cells, NotKnown, forms_of
+from compat.conventions.minimum_norm import minimum_norm
 from compat.conventions.neighbours import CR_USERS, HC_USERS, neighbours
 from compat.quantities import ESTIMATORS, MIXED, Kind, kind_of
 from compat.tolerance import EXPLAINED_DIGITS, EXPLAINED_DIGITS_OPTIMISED
@@ -36,12 +37,13 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """Another case that an answer may be of: its name, how it differs and who takes it, where that is known."""
+    """Another case, or another way, that an answer may be of: its name, how it differs and who takes it, if known."""
 
     name: str
     case: Case
     text: str = ""
     used_by: str = ""
+    fit: Callable[[Case], Mapping[str, Any]] = refimpl.fit
 
     @property
     def reason(self) -> Reason:
@@ -68,7 +70,7 @@ def explain(
     mine = {name: cells for name, cells in _read(got).items() if name in wrong and name in known}
     said = {name: reason for name, cells in mine.items() if (reason := _form(case, name, cells, known))}
     for choice in choices(case) if len(said) < len(mine) else ():
-        answer = _fitted(choice.case)
+        answer = _answer(choice)
         for name in mine.keys() - said.keys():
             if name in answer and _same(case, name, mine[name], answer[name].as_dict()):
                 said[name] = choice.reason
@@ -154,9 +156,9 @@ def _same(case: Case, name: str, cells: Labelled, other: Cells, absolute: float 
     return bool(((digits(cells.values, values) >= least) | near).all())
 
 
-def _fitted(case: Case) -> Mapping[str, Labelled]:
+def _answer(choice: Choice) -> Mapping[str, Labelled]:
     try:
-        return _read(refimpl.fit(case))
+        return _read(choice.fit(choice.case))
     except Exception:
         return {}
 
@@ -194,3 +196,6 @@ def choices(case: Case) -> Iterator[Choice]:
             yield Choice(one.name, changed, one.text, one.used_by)
     if "weights" in options:
         yield other("no weights", weights=None)
+    if case.estimator == "lm":
+        shortest = "b = X^+ y, no column left out"
+        yield Choice("a generalised inverse", case, shortest, "statsmodels, numpy's lstsq", minimum_norm)

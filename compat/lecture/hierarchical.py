@@ -161,7 +161,7 @@ def example(panel: Panel, checks: Mapping[str, Checks]) -> Chapter:
             Slip(
                 "Two cells of the summary were rounded twice.",
                 "0.26126 and 4.428 are not what 0.261254878 and 4.42748055 round to; they are what one decimal more, "
-                "rounded again, gives. R did so before 4.0.",
+                "rounded again, gives. R 4.2 does so still.",
             ),
             Picture(
                 "hiv-densities",

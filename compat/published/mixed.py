@@ -11,7 +11,7 @@ from compat.published.state import N, Section, State, take
 _TITLE = re.compile(r"Linear mixed model fit by\s+(REML|maximum likelihood)\b")
 _FORMULA = re.compile(r"Formula:\s?")
 _DATA = re.compile(r"\s+Data:\s*(\S.*?)\s*\Z")
-_OTHER = re.compile(r"\s*(?:Weights|Subset|Control|Offset):")
+_OTHER = re.compile(r"\s*(Weights|Subset|Control|Offset):\s*(\S.*?)?\s*\Z")
 _CRITERION = re.compile(rf"REML criterion at convergence:\s*{N}")
 _CRITERIA = {
     "AIC": "aic", "BIC": "bic", "logLik": "loglik", "deviance": "deviance", "-2*log(L)": "deviance",
@@ -64,13 +64,15 @@ def _ends(line: Line) -> bool:
 
 
 def data(state: State, at: int) -> int:
-    """`Data: HIV`; weights and the like are text."""
+    """`Data: HIV`, `Subset: Days > 1`, weights and the like."""
     line = state.lines[at]
     if not state.is_within("lmer") or not (_DATA.match(line.text) or _OTHER.match(line.text)):
         return 0
     draft = state.within("lmer")
     if found := _DATA.match(line.text):
         draft.facts["data"] = found.group(1)
+    elif found := _OTHER.match(line.text):
+        draft.facts[found.group(1).lower()] = found.group(2) or ""
     draft.text(line)
     return 1
 
@@ -226,7 +228,10 @@ def abbreviates(short: str, name: str) -> bool:
 
 
 def note(state: State, at: int) -> int:
-    """Remarks below a summary: how the optimiser ended, that a fit is singular, why there are no correlations."""
+    """Remarks below a summary: how the optimiser ended, that a fit is singular, why there are no correlations.
+
+    Their numbers are nobody's to check, and stay unread.
+    """
     line = state.lines[at]
     if not state.is_within("lmer", "anova-mixed"):
         return 0
@@ -237,7 +242,7 @@ def note(state: State, at: int) -> int:
     )
     if found is None:
         return 0
-    state.within("lmer", "anova-mixed").text(line)
+    state.within("lmer", "anova-mixed")
     return 1
 
 

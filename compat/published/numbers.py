@@ -99,8 +99,8 @@ def read_number(text: str) -> Printed | None:
 
 
 def is_epsilon(bound: Printed) -> bool:
-    """Whether a bound is R's double epsilon at some number of digits: 2e-16, 2.2e-16, 2.220446e-16."""
-    return bound.sort is Sort.BELOW and abs(Fraction(EPSILON) - bound.value) <= bound.unit / 2
+    """Whether a bound is R's double epsilon at some number of digits: 2e-16, 2.2e-16, 2.220446e-16; never zero."""
+    return bound.sort is Sort.BELOW and bound.value > 0 and abs(Fraction(EPSILON) - bound.value) <= bound.unit / 2
 
 
 def without_trailing_zeros(number: Printed) -> Printed:

@@ -17,6 +17,7 @@ printers$lmer <- function(request) {
   })
 }
 printers$lmer_short <- function(request) print(fit_of(request))
+printers$lmer_terms <- function(request) print(anova(fit_of(request)))
 
 #' The formula stands in the call, where a person would have typed it.
 spelt_out <- function(fit) {

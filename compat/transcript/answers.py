@@ -12,6 +12,7 @@ import numpy as np
 from compat.adapters.models import Fitted
 from compat.published import Block, PrintedCell
 from compat.published.linear import LEGEND
+from compat.published.numbers import Sort, read_number
 from compat.transcript.functions import exact_mean
 from compat.transcript.language import NotRead
 from compat.transcript.models import Fits, concrete
@@ -126,9 +127,15 @@ def _vector_lookup(vector: Vector) -> Lookup:
 def _frame_cells(frame: Frame) -> dict[Label, float]:
     cells: dict[Label, float] = {}
     for name, column in frame.columns.items():
-        if column.kind not in ("character", "factor"):
-            cells |= {(row, name): float(x) for row, x in zip(frame.rows, column.values, strict=True)}
+        values = _as_numbers(column) if column.kind in ("character", "factor") else column.values
+        cells |= {(row, name): float(x) for row, x in zip(frame.rows, values, strict=True) if x is not None}
     return cells
+
+
+def _as_numbers(column: Vector) -> list[float | None]:
+    """Texts and levels that look like numbers, as print shows them no otherwise."""
+    found = [None if text is None else read_number(text) for text in column.texts()]
+    return [float(one.value) if one is not None and one.sort is Sort.NUMBER else None for one in found]
 
 
 # ---- summary() of data ----------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ def printed_call(block: Block) -> str | None:
         call = facts["call"]
         return f"robcov({call}, {facts['cluster']})" if "cluster" in facts and block.kind == "ols" else call
     if "formula" in facts:
-        data = f", data = {facts['data']}" if "data" in facts else ""
-        return f"lmer({facts['formula']}{data}, REML = {facts.get('REML', 'TRUE')})"
+        given = [f", {name} = {facts[name]}" for name in ("data", "weights", "subset", "offset") if facts.get(name)]
+        return f"lmer({facts['formula']}{''.join(given)}, REML = {facts.get('REML', 'TRUE')})"
     return None
 
 

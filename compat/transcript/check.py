@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from compat.compare import Verdict
 from compat.conventions import neighbours
@@ -20,16 +21,14 @@ from compat.transcript import model_functions as _model_functions  # noqa: F401
 from compat.transcript.answers import Answer, answer, models_of
 from compat.transcript.calls import call_differences, printed_call
 from compat.transcript.identities import Finding, Printout, find_contradictions
-from compat.transcript.interpreter import Interpreter, Result
+from compat.transcript.interpreter import Interpreter
 from compat.transcript.judge import CONSTANT, Row, judge, judge_constants, judge_marks
 from compat.transcript.language import NotRead, read_commands
 from compat.transcript.models import Fits
 from compat.transcript.session import Step, split
 from compat.transcript.stopped import Printed, stopped
-from compat.transcript.values import Frame, GroupColumn, GroupTable, Model, RList, Value, read_csv
+from compat.transcript.values import Frame, GroupColumn, GroupTable, Model, RList, Value
 from compat.transcript.values import Reading as ModelReading
-from refimpl.formula.deparse import deparse
-from refimpl.formula.syntax import Call
 
 ENOUGH = 0.6  # of a block's cells must agree with an answer that the transcript does not name
 AGREEING = (Verdict.MATCH, Verdict.MATCH_UNDER_CONVENTION, Verdict.REFERENCE_NOT_CONVERGED)
@@ -44,6 +43,7 @@ class Checked:
     answer: Answer | None
     rows: tuple[Row, ...]
     remarks: tuple[Remark, ...] = ()
+    value: Value | None = None  # of the command that printed it
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ class CheckedStep:
 
     step: Step
     problem: str = ""
-    value: Value | None = None
     blocks: list[Checked] = field(default_factory=list)
     unread: tuple[Token, ...] = ()
     notes: list[str] = field(default_factory=list)
@@ -112,7 +111,7 @@ def check_transcript(text: str, files: Sequence[Path] = (), fits: Fits | None = 
     steps = tuple(checker.run())
     _look_for_stops(steps, checker.fits)
     printouts = [
-        Printout(step.value, checked.block) for step in steps for checked in step.blocks if checked.answer or step.value
+        Printout(one.value, one.block) for step in steps for one in step.blocks if one.answer or one.value is not None
     ]
     held, contradictions = find_contradictions(printouts)
     return Report(tuple(text.split("\n")), steps, tuple(contradictions), held)
@@ -136,48 +135,45 @@ class _Checker:
     def __init__(self, steps: list[Step], files: tuple[Path, ...], fits: Fits) -> None:
         self.steps, self.files, self.fits = steps, files, fits
         self.main = Interpreter(fits, files)
-        self.replays: dict[tuple[int, str], list[Result | None]] = {}
+        self.replays: dict[tuple[int, str], list[list[Value]]] = {}
 
     def run(self) -> Iterator[CheckedStep]:
         for i, step in enumerate(self.steps):
             out = CheckedStep(step, step.problem)
             before = len(self.main.notes)
-            result = None if step.problem else self._follow(out, step)
+            shown: list[Value] = []
+            try:
+                shown = _shown(self.main, step)
+            except NotRead as problem:
+                out.problem = str(problem)
             out.notes = self.main.notes[before:]
             reading: Reading = read(step.output)
             out.unread = reading.unread
-            shown = result is not None and result.visible
-            out.value = result.value if result is not None and shown else None
-            out.blocks = [self._settle(i, block, out.value, step) for block in reading.blocks]
+            for n, block in enumerate(reading.blocks):
+                place = Place(i, n, len(reading.blocks))
+                out.blocks.append(self._settle(place, block, place.of(shown), step))
             yield out
-
-    def _follow(self, out: CheckedStep, step: Step) -> Result | None:
-        result = None
-        for command in step.commands:
-            try:
-                result = self.main.command(command)
-            except NotRead as problem:
-                out.problem = str(problem)
-                return None
-        return result
 
     # -- which answer -------------------------------------------------------------------------------------------
 
-    def _settle(self, step: int, block: Block, value: Value | None, source: Step) -> Checked:
+    def _settle(self, place: Place, block: Block, value: Value | None, source: Step) -> Checked:
         """The block against the answer that most of its cells agree with; what the transcript says comes first."""
         problems: list[str] = []
         stated = list(self._stated(block, value, source, problems))
-        first = best = _best([(one, judge(block, one)) for one in stated])
+        judged = [(one, judge(block, one)) for one in stated]
+        unlikely = [one for one in judged if not _likely(one, block)]
+        problems += [f"the data are not known, and {_assumed(one)} is not what they are" for one, _ in unlikely]
+        first = best = _best([one for one in judged if one not in unlikely])
         if best is None or not all(row.fine for row in best[1]):
-            others = [(one, judge(block, one)) for one in self._others(step, block, value, stated)]
+            others = [(one, judge(block, one)) for one in self._others(place, block, value, stated)]
             best = _better(best, others, block)
         if best is None:
             reason = problems[0] if problems else "nothing says what this is"
-            return Checked(block, None, tuple(judge_constants(block, reason)))
+            return Checked(block, None, tuple(judge_constants(block, reason)), value=value)
         found, rows = best
         called = first[1] if first is not None and first is not best else [None] * len(rows)
         named = tuple(_named(row, found, as_called) for row, as_called in zip(rows, called, strict=True))
-        return Checked(block, found, named, tuple(self._remarks(block, found, value)))
+        return Checked(block, found, named, tuple(self._remarks(block, found, value)), value)
 
     def _stated(self, block: Block, value: Value | None, source: Step, problems: list[str]) -> Iterator[Answer]:
         """What the command says, and what the call or formula printed in the block says."""
@@ -200,31 +196,19 @@ class _Checker:
             return None
         try:
             (node,) = read_commands(text)
-            names = {**self.main.names, **self._assumed(node)}
-            run = replace(self.main, names=names, models=[], notes=[], stand_ins={}, masks=[])
+            run = replace(self.main, names=dict(self.main.names), models=[], notes=[], stand_ins={}, masks=[])
             value = run.evaluate(node)
         except (NotRead, ValueError) as problem:
             problems.append(f"the call printed here: {problem}")
             return None
         return value if isinstance(value, Model) else None
 
-    def _assumed(self, node: object) -> dict[str, Value]:
-        """The only data file, for a data frame that no command has made."""
-        if not isinstance(node, Call) or len(self.files) != 1:
-            return {}
-        while node.function == "robcov" and isinstance(node.arguments[0], Call):
-            node = node.arguments[0]
-        name = next((deparse(v) for k, v in zip(node.names, node.arguments, strict=False) if k == "data"), None)
-        if name is None or name in self.main.names:
-            return {}
-        return {name: read_csv(self.files[0], False)}
-
-    def _others(self, step: int, block: Block, value: Value | None, stated: Sequence[Answer]) -> Iterator[Answer]:
+    def _others(self, place: Place, block: Block, value: Value | None, stated: Sequence[Answer]) -> Iterator[Answer]:
         """Neighbours of the models that the block comes from; all models where nothing says which."""
         models = [model for one in stated for model in one.models]
         if value is not None and models_of(value):
             for model in models_of(value):
-                yield from self._replayed(step, block, model)
+                yield from self._replayed(place, block, model)
         for model in models if value is None else ():
             yield from self._beside(block, model)
         if not stated or (value is None and not models):
@@ -232,17 +216,17 @@ class _Checker:
                 yield from self._any(block, model)
             yield from self._frames(block)
 
-    def _replayed(self, step: int, block: Block, model: Model) -> Iterator[Answer]:
+    def _replayed(self, place: Place, block: Block, model: Model) -> Iterator[Answer]:
         """The same command in a session in which a neighbour stands in for one of its models."""
         for neighbour in neighbours(model.estimator, model.options):
             key = (model.place, neighbour.name)
             if key not in self.replays:
                 self.replays[key] = _replay(self.steps, replace(self.main_like(), stand_ins={model.place: neighbour}))
-            result = self.replays[key][step]
-            if result is not None:
+            value = place.of(self.replays[key][place.step])
+            if value is not None:
                 name = f"{model.name} by {neighbour.text}"
                 text = f"{neighbour.name}: {name} ({neighbour.used_by})"
-                yield from self._try(result.value, block, name, text)
+                yield from self._try(value, block, name, text)
 
     def main_like(self) -> Interpreter:
         """A new session with the same files and fits."""
@@ -287,17 +271,34 @@ class _Checker:
             yield Remark(at, f"the mark of {row} is {printed or 'missing'!r}, its p-value's is {belongs or 'none'!r}")
 
 
-def _replay(steps: Sequence[Step], run: Interpreter) -> list[Result | None]:
-    """What each step comes to in another session."""
-    out: list[Result | None] = []
+class Place(NamedTuple):
+    """Where a block stands: in which step, which of its blocks, and of how many."""
+
+    step: int
+    block: int
+    blocks: int
+
+    def of(self, shown: Sequence[Value]) -> Value | None:
+        """What the block shows, of the values that its step shows; None where that cannot be told."""
+        if len(shown) == 1:
+            return shown[0]
+        return shown[self.block] if len(shown) == self.blocks else None
+
+
+def _shown(run: Interpreter, step: Step) -> list[Value]:
+    """The values that R prints for the commands of a step. Raises NotRead; then none of them is known."""
+    results = [run.command(command) for command in step.commands] if not step.problem else []
+    return [result.value for result in results if result.visible]
+
+
+def _replay(steps: Sequence[Step], run: Interpreter) -> list[list[Value]]:
+    """What each step shows in another session."""
+    out: list[list[Value]] = []
     for step in steps:
-        result: Result | None = None
-        for command in step.commands if not step.problem else ():
-            try:
-                result = run.command(command)
-            except NotRead:
-                result = None
-        out.append(result)
+        try:
+            out.append(_shown(run, step))
+        except NotRead:
+            out.append([])
     return out
 
 
@@ -344,6 +345,17 @@ def _better(stated: Judged | None, others: Sequence[Judged], block: Block) -> Ju
     if not enough or (stated is not None and _agreeing(stated[1]) >= agreed):
         return stated
     return other
+
+
+def _assumed(one: Answer) -> str:
+    """The file that the data of an answer are only taken to be."""
+    return next((m.data.assumed for m in one.models if m.data is not None and m.data.assumed), "")
+
+
+def _likely(judged: Judged, block: Block) -> bool:
+    """Whether an answer may be believed: where its data are a guess, enough cells must speak for it."""
+    cells = sum(cell.quantity not in CONSTANT for cell in block.cells)
+    return not _assumed(judged[0]) or _agreeing(judged[1]) >= ENOUGH * cells
 
 
 def _digits(cell: PrintedCell) -> int:

@@ -494,13 +494,28 @@ def address(a: Arguments) -> Value:
     return FileText(a.text("url") or "")
 
 
-@function("read.csv", "read.table", takes="file header sep stringsAsFactors text")
+@function("data", visible=False)
+def data(a: Arguments) -> Value:
+    """Data sets that R brings with it: the data files of their names, or the only one there is."""
+    for name, node in a.rest:
+        if name is None:
+            wanted = node.name if isinstance(node, Name) else a.run.vector(a.run.evaluate(node)).texts()[0] or ""
+            a.run.names[wanted] = Unknown(f"no data file is called {wanted} (--data)")
+            a.run.names[wanted] = a.run.data_set(wanted)
+    return Null()
+
+
+@function("read.csv", "read.table", takes="file header sep stringsAsFactors na.strings row.names text")
 def read_table(a: Arguments) -> Value:
     """The data file of that name, or the only one there is."""
     source = a.value("text") if a.has("text") else a.value("file")
     name = source.name if isinstance(source, FileText) else (a.run.vector(source).texts()[0] or "")
     factors = a.flag("stringsAsFactors", a.run.strings_as_factors)
-    return read_csv(_file(a, name), factors)
+    if not a.flag("header", True) or (a.has("row.names") and a.number("row.names") != 1):
+        raise NotRead(f"{a.call.function}() without a header, or with row names of its own")
+    missing = [text for text in a.vector("na.strings").texts() if text is not None] if a.has("na.strings") else ["NA"]
+    sep = a.text("sep", ",") or ","
+    return read_csv(_file(a, name), factors, sep if len(sep) == 1 else ",", missing, a.has("row.names"))
 
 
 def _file(a: Arguments, name: str) -> Path:

@@ -104,6 +104,10 @@ def part(run: Interpreter, value: Value, places: list[Expression]) -> Value:
         return GroupTable(value.model, value.which, _one(run, places[0]), listed=True)
     if isinstance(value, GroupTable) and len(places) == 2 and places[0] == EMPTY:
         return GroupColumn(value, _one(run, places[1]))
+    if isinstance(value, GroupTable) and len(places) == 2 and places[1] == EMPTY and value.rows is None:
+        rows = run.vector(run.evaluate(places[0]))
+        if rows.kind != "character" and np.array_equal(rows.numbers(), np.arange(1, len(rows) + 1)):
+            return replace(value, rows=len(rows))  # like head(), it stays what is read off the model
     found = concrete(value, run.fits)
     if isinstance(found, Vector) and len(places) == 1:
         if places[0] == EMPTY:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from compat.conventions import Neighbour
+from compat.transcript.data_sets import data_set, file_called
 from compat.transcript.language import EMPTY, NotRead
 from compat.transcript.models import Fits, concrete
 from compat.transcript.values import (
@@ -39,6 +40,7 @@ from refimpl.formula.syntax import Call, Constant, Expression, Name, Number, Tex
 ARITHMETIC = ("+", "-", "*", "/", "^", "%%", "%/%")
 COMPARISON = ("==", "!=", "<", ">", "<=", ">=")
 LOGIC = ("&", "|", "&&", "||")
+_PASSED_ON = ("suppressMessages", "suppressWarnings")  # what they are given is as visible as it is without them
 BINARY = (*ARITHMETIC, *COMPARISON, *LOGIC, ":", "%in%")
 
 
@@ -145,8 +147,8 @@ class Interpreter:
         return Result(value, self._visible(node))
 
     def _visible(self, node: Expression) -> bool:
-        while isinstance(node, Call) and node.function in ("suppressMessages", "suppressWarnings") and node.arguments:
-            node = node.arguments[0]
+        while isinstance(node, Call) and node.function in (*_PASSED_ON, "%>%") and node.arguments:
+            node = node.arguments[0] if node.function in _PASSED_ON else _piped_into(node.arguments[1])
         return not (isinstance(node, Call) and node.function in FUNCTIONS and not FUNCTIONS[node.function].visible)
 
     def _assign(self, target: Expression, source: Expression) -> Value:
@@ -204,7 +206,14 @@ class Interpreter:
             return self._index(node)
         if node.function == "(":
             return self.evaluate(node.arguments[0])
+        if node.function == "%>%":
+            return self._pipe(node)
         return self._call(node)
+
+    def _pipe(self, node: Call) -> Value:
+        """magrittr's pipe: the left side is `.`, the first argument of the call unless it stands among them."""
+        self.names["."] = self.evaluate(node.arguments[0])
+        return self.evaluate(_piped_into(node.arguments[1]))
 
     def lookup(self, name: str) -> Value:
         """What a name stands for: a column of what with() was given, then what was assigned."""
@@ -216,11 +225,20 @@ class Interpreter:
         if name not in self.names:
             if name in ("T", "F", "pi"):
                 return numeric({"T": 1.0, "F": 0.0, "pi": np.pi}[name], "double" if name == "pi" else "logical")
-            raise NotRead(f"'{name}' is not known")
+            if file_called(name, self.files) is None:
+                raise NotRead(f"'{name}' is not known")
+            self.names[name] = data_set(name, self.files)
         value = self.names[name]
         if isinstance(value, Unknown):
             raise NotRead(f"'{name}' is not known: {value.reason}")
         return value
+
+    def data_set(self, name: str) -> Frame:
+        """The data frame that the session takes for granted: the file of that name, or the only one. Raises NotRead."""
+        frame = data_set(name, self.files)
+        if frame.assumed:
+            self.notes.append(f"{name} is taken to be {frame.assumed}")
+        return frame
 
     def _call(self, node: Call) -> Value:
         entry = FUNCTIONS.get(node.function)
@@ -323,6 +341,18 @@ def _target_name(target: Expression) -> str:
             break
         target = target.arguments[0]
     raise NotRead("an assignment to what is no name")
+
+
+def _piped_into(node: Expression) -> Call:
+    """The call on the right of magrittr's pipe. Raises NotRead."""
+    dot = Name(".")
+    if isinstance(node, Name):
+        return Call(node.name, (dot,))
+    if not isinstance(node, Call) or (not node.function.isidentifier() and node.function not in FUNCTIONS):
+        raise NotRead("a pipe ends in a call")
+    if any(isinstance(one, Name) and one.name == "." for one in node.arguments):
+        return node
+    return Call(node.function, (dot, *node.arguments), (None, *node.names) if node.names else ())
 
 
 def _constant(name: str) -> Value:

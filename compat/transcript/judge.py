@@ -6,20 +6,25 @@ Which answer a block is held against is check.py's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from compat.compare import Verdict
 from compat.conventions import ClosedForm, NotKnown, forms_of
 from compat.published import Block, PrintedCell, Sort
 from compat.published.numbers import without_trailing_zeros
 from compat.published.rendering import FREE_UNIT, STYLES, agreement
-from compat.tolerance import PRINTED_SLACK
+from compat.tolerance import FLOOR, PRINTED_SLACK
 from compat.transcript.answers import Answer, constant
 from refimpl.printing.coefficients import stars
 
 ROUNDED_TWICE = "rounded twice"
+BEYOND_DOUBLES = "digits beyond R's arithmetic"
+_DIFFERENCES = frozenset({"residuals", "residual_quantiles"})  # of numbers that may be larger than all of them
+_LOGARITHMIC = frozenset({"p_value", "f_p_value", "lr_p_value"})
 CONSTANT = frozenset({"legend", "index"})  # quantities that are the same whatever was fitted
+_PLAIN = frozenset({"cell", "value"})
 FINE = frozenset({Verdict.MATCH, Verdict.MATCH_UNDER_CONVENTION})
 
 
@@ -46,8 +51,8 @@ class Row:
 
 def holds(cell: PrintedCell, value: float) -> bool:
     """Whether a value rounds to a cell's text, as far as R itself has it right."""
-    if cell.number.holds(value):
-        return True
+    if cell.number.holds(value) or not math.isfinite(value):
+        return cell.number.holds(value)
     slack = PRINTED_SLACK.get(cell.quantity, 0.0) * abs(value)
     nearest = min(max(float(cell.number.value), value - slack), value + slack)
     return cell.number.holds(nearest)
@@ -56,15 +61,16 @@ def holds(cell: PrintedCell, value: float) -> bool:
 def judge(block: Block, answer: Answer) -> list[Row]:
     """A row for every cell, in their order; closed forms are tried on what is left."""
     values = [answer.value(cell) for cell in block.cells]
+    plain = any(x is not None and cell.quantity in _PLAIN for cell, x in zip(block.cells, values, strict=True))
     rows = [
-        Row(cell, Verdict.STRUCTURE if known(cell, answer) else Verdict.NOT_PROVIDED, source=answer.name,
+        Row(cell, Verdict.STRUCTURE if known(cell, answer, plain) else Verdict.NOT_PROVIDED, source=answer.name,
             reason=f"{answer.name} has no {cell.name}")
         for cell in block.cells
     ]  # fmt: skip
     for places in _groups(block.cells, values):
         for place, row in zip(places, _judge_group([block.cells[i] for i in places], values, places), strict=True):
             rows[place] = replace(row, source=answer.name)
-    rows = list(_own_bounds(rows))
+    rows = list(_beyond_doubles(_own_bounds(rows)))
     return list(_explained(rows, answer)) if answer.fitted is not None else rows
 
 
@@ -78,11 +84,14 @@ def judge_constants(block: Block, reason: str) -> Iterator[Row]:
             yield Row(cell, Verdict.NOT_RUN, reason=reason)
 
 
-def known(cell: PrintedCell, answer: Answer) -> bool:
-    """Whether the answer has this quantity at all, so that a label it lacks is a wrong one."""
-    if answer.fitted is not None and cell.quantity not in ("cell", "value"):
-        return bool(answer.fitted.quantity(cell.quantity))
-    return True
+def known(cell: PrintedCell, answer: Answer, plain: bool) -> bool:
+    """Whether the answer has this quantity at all, so that a label it lacks is a wrong one.
+
+    A fit has no table or vector of its own: `plain` is whether it gave any cell of this one a value.
+    """
+    if answer.fitted is None:
+        return True
+    return plain if cell.quantity in _PLAIN else bool(answer.fitted.quantity(cell.quantity))
 
 
 def _groups(cells: Sequence[PrintedCell], values: Sequence[float | None]) -> list[list[int]]:
@@ -171,6 +180,27 @@ def _own_bounds(rows: Sequence[Row]) -> Iterator[Row]:
             reason = f"{row.value:.3g} is below {row.cell.number.text.lstrip('< ')}, a bound that R was given"
             row = replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention="a bound of its own", reason=reason)
         yield row
+
+
+def _beyond_doubles(rows: Iterable[Row]) -> Iterator[Row]:
+    """Numbers of so many digits that the last of them are R's rounding: within what R differs from R by its BLAS."""
+    rows = list(rows)
+    differences = [abs(row.value or 0.0) for row in rows if row.cell.quantity in _DIFFERENCES]
+    for row in rows:
+        if row.verdict is Verdict.UNEXPLAINED and row.cell.number.sort is Sort.NUMBER and math.isfinite(row.value or 0):
+            value = row.value or 0.0
+            allowed = Fraction(FLOOR * _size(row.cell.quantity, value, differences))
+            if abs(Fraction(value) - row.cell.number.value) <= allowed:
+                reason = f"{value:.17g}; the last of these digits are beyond R's own arithmetic"
+                row = replace(row, verdict=Verdict.MATCH_UNDER_CONVENTION, convention=BEYOND_DOUBLES, reason=reason)
+        yield row
+
+
+def _size(quantity: str, value: float, differences: Sequence[float]) -> float:
+    """What a relative error of a number is relative to: the largest residual; a p-value's logarithm."""
+    if quantity in _DIFFERENCES:
+        return max(differences)
+    return abs(value) * max(1.0, -math.log(value)) if quantity in _LOGARITHMIC and value > 0 else abs(value)
 
 
 # ---- closed forms ---------------------------------------------------------------------------------------------------

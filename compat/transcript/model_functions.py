@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from compat.transcript.interpreter import Arguments, Interpreter, function
+from compat.transcript.interpreter import Arguments, Interpreter, function, recycled
 from compat.transcript.language import NotRead
 from compat.transcript.models import NUMBERS
 from compat.transcript.values import (
@@ -29,7 +30,7 @@ from compat.transcript.values import (
 )
 from refimpl.errors import FormulaError
 from refimpl.formula.deparse import deparse
-from refimpl.formula.syntax import Call, Name, symbols
+from refimpl.formula.syntax import Call, Expression, Name, symbols
 
 ESTIMATORS = ("lm", "ols", "robcov", "plm", "lmer", "coeftest")
 
@@ -45,10 +46,18 @@ def _data(a: Arguments, formula: FormulaValue) -> tuple[Frame | None, str]:
     """The data of a model, or why they are not known."""
     try:
         if a.has("data"):
-            return a.run.frame(a.value("data")), ""
+            return a.run.frame(_named_data(a)), ""
         return _from_names(a.run, formula), ""
     except NotRead as problem:
         return None, str(problem)
+
+
+def _named_data(a: Arguments) -> Value:
+    """The `data` argument; a name that no command has assigned is the data file's."""
+    node = a.given["data"]
+    if isinstance(node, Name) and node.name not in a.run.names and not any(node.name in m.columns for m in a.run.masks):
+        return a.run.data_set(node.name)
+    return a.value("data")
 
 
 def _from_names(run: Interpreter, formula: FormulaValue) -> Frame:
@@ -83,13 +92,43 @@ def _weights(a: Arguments, data: Frame | None) -> dict[str, Any]:
 def _model(a: Arguments, estimator: str, options: Mapping[str, Any] | None = None) -> Model:
     formula = _formula(a)
     data, reason = _data(a, formula)
-    for unread in ("subset", "na.action", "offset", "contrasts"):
+    given = {**(options or {}), **_weights(a, data)}
+    try:
+        data = _part(a, formula, data, given)
+    except NotRead as problem:
+        data, reason = None, str(problem)
+    for unread in ("na.action", "offset", "contrasts"):
         if a.has(unread):
             data, reason = None, f"{a.call.function}() with {unread} is not read"
-    given = {**(options or {}), **_weights(a, data)}
     name = a.run.assigning or estimator
     call = {parameter: deparse(node) for parameter, node in a.given.items()}
     return a.run.add_model(Model(0, name, estimator, formula.text, data, given, reason, call))
+
+
+_ROWWISE = frozenset(["~", "+", "-", "*", "/", "^", ":", "|", "||", "(", "I", "log", "exp", "sqrt", "factor", "%in%"])
+
+
+def _part(a: Arguments, formula: FormulaValue, data: Frame | None, given: Mapping[str, Any]) -> Frame | None:
+    """The rows that `subset` keeps; NotRead where the variables depend on the rows that are left (poly, scale)."""
+    if data is None or not a.has("subset"):
+        return data
+    if not isinstance(given.get("weights", ""), str) or not functions_of(formula.node) <= _ROWWISE:
+        raise NotRead(f"{a.call.function}() with subset is not read here")
+    a.run.masks.append(data)
+    try:
+        wanted = recycled(a.vector("subset"), len(data.rows))
+    finally:
+        a.run.masks.pop()
+    if wanted.kind != "logical":
+        raise NotRead(f"{a.call.function}() with a subset by numbers is not read")
+    return data.take(np.flatnonzero(np.nan_to_num(wanted.numbers()) != 0))
+
+
+def functions_of(node: Expression) -> set[str]:
+    """The functions and operators of an expression."""
+    if not isinstance(node, Call):
+        return set()
+    return {node.function}.union(*(functions_of(one) for one in node.arguments))
 
 
 @function("lm", takes="formula data subset weights na.action offset contrasts")
@@ -202,7 +241,7 @@ def coeftest(a: Arguments) -> Value:
     fit = _linear(a, "x")
     options: dict[str, Any] = dict(fit.options)
     if a.has("vcov."):
-        given = a.value("vcov.")
+        given = _covariance(a)
         if not isinstance(given, Covariance):
             raise NotRead("coeftest() with a matrix that is not read")
         options["covariance"] = given.wanted
@@ -210,6 +249,15 @@ def coeftest(a: Arguments) -> Value:
         options["df"] = a.number("df")
     name = a.run.assigning or f"coeftest({fit.name})"
     return a.run.add_model(Model(0, name, "coeftest", fit.formula, fit.data, options, fit.reason, fit.call))
+
+
+def _covariance(a: Arguments) -> Value:
+    """The `vcov.` of coeftest; a function there is called with the fit and what else coeftest was given."""
+    node = a.given["vcov."]
+    if not isinstance(node, Name) or node.name not in ("vcovHC", "vcovCL") or node.name in a.run.names:
+        return a.value("vcov.")
+    names = (None, *(name for name, _ in a.rest))
+    return a.run.evaluate(Call(node.name, (a.given["x"], *(value for _, value in a.rest)), names))
 
 
 # ---- what is read off a model -------------------------------------------------------------------------------------
@@ -227,6 +275,7 @@ def _fit(a: Arguments) -> Model:
 @function(*NUMBERS, takes="object")
 def number(a: Arguments) -> Value:
     """A single number of a fit."""
+    _without_options(a)
     return Reading(_fit(a), NUMBERS[a.call.function])
 
 
@@ -247,7 +296,7 @@ def ranef(a: Arguments) -> Value:
 
 
 _WHAT = {
-    "fixef": "fixef", "VarCorr": "varcorr", "vcov": "vcov", "confint": "confint", "logLik": "loglik",
+    "fixef": "fixef", "VarCorr": "varcorr", "vcov": "vcov", "logLik": "loglik",
     "residuals": "residuals", "resid": "residuals", "fitted": "fitted", "fitted.values": "fitted",
 }  # fmt: skip
 
@@ -255,7 +304,30 @@ _WHAT = {
 @function(*_WHAT, takes="object")
 def reading(a: Arguments) -> Value:
     """Something read off a fit."""
-    return Reading(_fit(a), _WHAT[a.call.function])
+    _without_options(a)
+    model = _fit(a)
+    if a.call.function in ("fixef", "VarCorr") and model.estimator != "lmer":
+        raise NotRead(f"{a.call.function}() of {model.estimator} is not read")
+    return Reading(model, _WHAT[a.call.function])
+
+
+@function("confint", takes="object parm level method")
+def confint(a: Arguments) -> Value:
+    """Limits of all coefficients at 95 %; those of lmer by Wald only, for confint profiles unless it is told to."""
+    model = _fit(a)
+    _without_options(a)
+    if a.has("parm") or a.number("level", 0.95) != 0.95:
+        raise NotRead("confint() of some coefficients, or at another level")
+    if model.estimator == "lmer" and a.text("method", "profile") != "Wald":
+        raise NotRead("confint() of lmer by profiles is not read")
+    return Reading(model, "confint")
+
+
+def _without_options(a: Arguments) -> None:
+    """Refuse arguments beyond those that are known: they may change the result."""
+    if a.rest:
+        name, node = a.rest[0]
+        raise NotRead(f"{a.call.function}() with {name or deparse(node)[:40]} is not read")
 
 
 def formula_text(text: str) -> str | None:

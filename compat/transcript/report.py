@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compat.compare import Verdict
+from compat.published import Token
 from compat.transcript.check import AGREEING, CheckedStep, Report
 from compat.transcript.judge import CONSTANT, Row
+from compat.transcript.session import COMMENTED, is_commented
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,6 +165,7 @@ def show(page: Console, report: Report, *, strict: bool = False, quiet: bool = F
 
 def as_json(report: Report, about: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
     """The report as JSON knows it: totals, commands, every number, remarks, contradictions."""
+    commented = is_commented(report.lines)
     return {
         "rcompat": version("rcompat"),
         **about,
@@ -170,8 +173,8 @@ def as_json(report: Report, about: dict[str, Any], *, strict: bool = False) -> d
         "totals": {str(verdict): count for verdict, count in sorted(report.counts.items())},
         "conventions": dict(Counter(row.convention for row in report.rows if row.convention)),
         "commands": [_command(step) for step in report.steps if step.step.source],
-        "numbers": [_number(row) for row in report.rows],
-        "not_read": [{"line": t.line, "column": t.start + 1, "text": t.text} for t in report.unread],
+        "numbers": [_number(row, _where(row.cell.token, report.lines, commented)) for row in report.rows],
+        "not_read": [{**_where(token, report.lines, commented), "text": token.text} for token in report.unread],
         "remarks": [{"line": remark.line, "text": remark.text} for remark in report.remarks],
         "identities": {"hold": report.identities, "fail": len(report.contradictions)},
         "contradictions": [
@@ -192,12 +195,19 @@ def _command(step: CheckedStep) -> dict[str, Any]:
     return {"lines": lines_, "text": step.step.source, "read": not step.problem, "problem": step.problem}
 
 
-def _number(row: Row) -> dict[str, Any]:
-    token = row.cell.token
+def _where(token: Token, lines_: Sequence[str], commented: bool) -> dict[str, int]:
+    """Line and column in the file, where a tab is one character and the output may stand behind a comment sign."""
+    text = lines_[token.line - 1]
+    mark = COMMENTED.match(text) if commented else None
+    start = token.start + (mark.end() if mark else 0)
+    column = next((i for i in range(len(text) + 1) if len(text[:i].expandtabs()) >= start), start)
+    return {"line": token.line, "column": column + 1}
+
+
+def _number(row: Row, where: dict[str, int]) -> dict[str, Any]:
     return {
-        "line": token.line,
-        "column": token.start + 1,
-        "text": token.text,
+        **where,
+        "text": row.cell.token.text,
         "quantity": row.cell.quantity,
         "label": list(row.cell.label),
         "verdict": str(row.verdict),

@@ -17,7 +17,7 @@ from refimpl.formula.syntax import Expression
 MAX_CONTINUED = 200  # lines of one command
 _PROMPT = re.compile(r">(?: |\Z|(?=[^>=]))")
 _CONTINUED = re.compile(r"\+(?: |\Z)")
-_COMMENTED = re.compile(r"#(?:#|>) ?")
+COMMENTED = re.compile(r"#(?:#|>) ?")
 
 
 @dataclass
@@ -37,9 +37,14 @@ def split(text: str) -> list[Step]:
     lines = [Line(i, line.rstrip("\r")) for i, line in enumerate(text.expandtabs().split("\n"), 1)]
     if any(_PROMPT.match(line.text) for line in lines):
         return _prompted(lines)
-    if any(_COMMENTED.match(line.text) for line in lines):
+    if is_commented([line.text for line in lines]):
         return _commented(lines)
     return [Step("", 1, 0, output=lines)]
+
+
+def is_commented(lines: Sequence[str]) -> bool:
+    """Whether this is a page of knitr's, its output behind comment signs."""
+    return not any(_PROMPT.match(line) for line in lines) and any(COMMENTED.match(line) for line in lines)
 
 
 def _prompted(lines: Sequence[Line]) -> list[Step]:
@@ -85,7 +90,7 @@ def _commented(lines: Sequence[Line]) -> list[Step]:
     steps: list[Step] = [Step("", 1, 0)]
     at = 0
     while at < len(lines):
-        mark = _COMMENTED.match(lines[at].text)
+        mark = COMMENTED.match(lines[at].text)
         if mark:
             steps[-1].output.append(Line(lines[at].number, lines[at].text[mark.end() :]))
             at += 1
@@ -100,6 +105,6 @@ def _commented(lines: Sequence[Line]) -> list[Step]:
 
 def _until_comment(lines: Sequence[Line], at: int) -> list[Line]:
     end = at
-    while end < len(lines) and not _COMMENTED.match(lines[end].text):
+    while end < len(lines) and not COMMENTED.match(lines[end].text):
         end += 1
     return list(lines[at:end])

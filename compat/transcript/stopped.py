@@ -7,12 +7,13 @@ them: a single changed digit it never excuses.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
+from scipy.optimize import LinearConstraint, linprog, minimize
 
 from compat.adapters.models import Fitted, Refused, at_theta, height, theta_of
 from compat.compare import Verdict
@@ -120,7 +121,8 @@ def _stop(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) 
     unit, target = (np.array([float(x) for x in xs]) for xs in zip(*((t.unit, t.value) for t in texts), strict=True))
     slack = [PRINTED_SLACK.get(row.cell.quantity, 0.0) for one in printed for row in one.rows]
     unit = unit + 2 * np.array(slack) * np.abs(target)
-    reach, there = _reach(fitted, theta), theta
+    H = _curvature(fitted, theta)
+    reach, there = _reach(H, theta), theta
     for _ in range(ROUNDS):  # the slopes are good enough for what is left of the way
         r = (target - values(there)) / unit
         shift = _shift(slopes[use] / unit[use, None], r[use], reach)
@@ -128,16 +130,21 @@ def _stop(model: Model, fitted: Fitted, printed: Sequence[Printed], fits: Fits) 
             return None
         there = there + shift
     above = height(fitted, there)
+    if above > HIGHEST:
+        r = (target - values(there)) / unit
+        there = theta + _lowest(slopes[use] / unit[use, None], r[use], H, there - theta, reach)
+        above = height(fitted, there)
     return Stop(there, max(above, 0.0)) if above <= HIGHEST else None
 
 
 def _slopes(values: Callable[[Floats], Floats], theta: Floats) -> Floats:
-    """Derivatives of every cell by each theta, (cells, thetas)."""
+    """Derivatives of every cell by each theta, (cells, thetas); a theta on its bound stays there."""
     columns = []
     for k in range(len(theta)):
         step = np.zeros(len(theta))
         step[k] = STEP * max(1.0, abs(theta[k]))
-        columns.append((values(theta + step) - values(theta - step)) / (2 * step[k]))
+        change = values(theta + step) - values(theta - step) if theta[k] else np.zeros(len(values(theta)))
+        columns.append(change / (2 * step[k]))
     return np.stack(columns, axis=1)
 
 
@@ -174,18 +181,39 @@ def _judged_at(
         del fits.instead[key]
 
 
-def _reach(fitted: Fitted, theta: Floats) -> Floats:
-    """How far each theta may go before the deviance has risen by HIGHEST, were it alone quadratic."""
+def _curvature(fitted: Fitted, theta: Floats) -> Floats:
+    """Second derivatives of the criterion at its minimum; zero for a theta on its bound."""
     k = len(theta)
     step = 1e-3 * np.maximum(1.0, np.abs(theta))
-    H = np.empty((k, k))
-    for i in range(k):
-        for j in range(k):
-            a, b = np.eye(k)[i] * step, np.eye(k)[j] * step
-            corners = [height(fitted, theta + s * a + t * b) for s, t in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
-            H[i, j] = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * step[i] * step[j])
-    inverse = np.linalg.pinv((H + H.T) / 2)
-    return np.sqrt(2 * HIGHEST * np.maximum(np.diag(inverse), 0.0)) + 1e-12
+    H = np.zeros((k, k))
+    for i, j in itertools.product(np.flatnonzero(theta), repeat=2):
+        a, b = np.eye(k)[i] * step, np.eye(k)[j] * step
+        corners = [height(fitted, theta + s * a + t * b) for s, t in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+        H[i, j] = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * step[i] * step[j])
+    return np.asarray((H + H.T) / 2)
+
+
+def _reach(H: Floats, theta: Floats) -> Floats:
+    """How far each theta may go before the deviance has risen by HIGHEST, were it alone quadratic."""
+    return np.asarray(np.sqrt(2 * HIGHEST * np.maximum(np.diag(np.linalg.pinv(H)), 0.0)) + 1e-12 * (theta != 0))
+
+
+def _lowest(A: Floats, r: Floats, H: Floats, d: Floats, reach: Floats) -> Floats:
+    """The shift of the least deviance that gives every number that the shift d gives; r is what is left there."""
+    met = np.abs(r) <= 0.5
+    size = np.where(reach > 0, reach, 1.0)
+    A, r, Q, x = A[met] * size, r[met], H * np.outer(size, size) / HIGHEST, d / size
+    margin = (0.5 + np.abs(r).max()) / 2
+
+    def criterion(y: Floats) -> float:
+        return float(y @ Q @ y) / 2
+
+    def slope(y: Floats) -> Floats:
+        return np.asarray(Q @ y)
+
+    within = LinearConstraint(A, A @ x + r - margin, A @ x + r + margin)
+    found = minimize(criterion, x, jac=slope, method="SLSQP", constraints=within)
+    return np.asarray(found.x * size if found.success else d, dtype=np.float64)
 
 
 def _shift(A: Floats, r: Floats, reach: Floats) -> Floats | None:

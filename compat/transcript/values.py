@@ -116,10 +116,11 @@ def character(values: Sequence[str | None]) -> Vector:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A data frame: columns of one length, row names."""
+    """A data frame: columns of one length, row names. `assumed` is the file that it is only taken to be."""
 
     columns: Mapping[str, Vector]
     rows: tuple[str, ...]
+    assumed: str = ""
 
     def take(self, rows: NDArray[np.intp]) -> Frame:
         """These rows."""
@@ -247,20 +248,27 @@ _LOGICAL = {"T": 1.0, "F": 0.0, "TRUE": 1.0, "FALSE": 0.0, "true": 1.0, "false":
 _WHOLE = re.compile(r"[-+]?\d{1,9}\Z")
 
 
-def read_csv(path: Path, strings_as_factors: bool) -> Frame:
-    """A CSV with a header, as R's read.csv types its columns (R: type.convert). Raises NotRead."""
+def read_csv(
+    path: Path, strings_as_factors: bool, sep: str = ",", missing: Sequence[str] = ("NA",), row_names: bool = False
+) -> Frame:
+    """A CSV with a header, as R's read.csv types its columns (R: type.convert); `row_names` are its first column.
+
+    A header that is one short has row names below it. Raises NotRead.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            header, *rows = csv.reader(handle)
+            header, *rows = csv.reader(handle, delimiter=sep)
     except (OSError, ValueError, csv.Error) as error:
         raise NotRead(f"{path.name}: {error}") from None
+    if rows and all(len(row) == len(header) + 1 for row in rows):
+        header, row_names = ["", *header], True
     if any(len(row) != len(header) for row in rows):
         raise NotRead(f"{path.name}: rows of different lengths")
     columns = {}
-    for i, name in enumerate(header):
-        column = convert([row[i] for row in rows])
+    for i, name in enumerate(header[row_names:], int(row_names)):
+        column = convert(["NA" if row[i].strip() in missing else row[i] for row in rows])
         columns[make_name(name)] = column.factor() if strings_as_factors and column.kind == "character" else column
-    return Frame(columns, tuple(str(i) for i in range(1, len(rows) + 1)))
+    return Frame(columns, tuple(row[0] if row_names else str(i) for i, row in enumerate(rows, 1)))
 
 
 def convert(texts: Sequence[str]) -> Vector:

@@ -378,6 +378,8 @@ def _random_term(bar: Bar, frame: ModelFrame, formula: Formula) -> RandomTerm:
 def _check(term: RandomTerm, n: int) -> None:
     """lme4's checks of a grouping factor (lmerControl: check.nlev.gtr.1, check.nobs.vs.nlev, check.nobs.vs.nRE)."""
     count = len(term.levels)
+    if not term.names:
+        raise DataError("r-error", f"the random term ({term.bar.label}) has no columns")
     if count < 2:
         raise DataError("one-level-group", f"grouping factors must have > 1 sampled level: '{term.group}' has {count}")
     if count >= n:

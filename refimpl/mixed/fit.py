@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from refimpl.mixed.newton import EPS, NEGATIVE, TINY, End, Frame, Free, Place, S
 from refimpl.mixed.profile import Point, vector
 
 SMALL = 0.03  # a diagonal below this may be a zero that the search has not reached
-STARTS, LITTLE = (1.0, 0.2, 4.0), 0.05  # sizes of the factors; all but the first are tried where that ends singular
+STARTS, LITTLE = (1.0, 0.2, 0.03, 4.0), 0.05  # sizes of factors; all but the first are for where that ends singular
 REACH = 50.0  # of the objective: where leaving out an axis raises it by more, no second minimum is looked for there
 LEVEL = 1e4  # times the rounding of pwrss: what rounding may leave of a scaled gradient
 WORST = 1e-6  # and no more than that
@@ -49,14 +50,9 @@ class Optimum:
         """ML deviance or REML criterion."""
         return self.point.objective
 
-    @property
-    def rounding(self) -> float:
-        """What rounding may leave of a gradient, scaled likewise."""
-        return LEVEL * self.point.rounding
-
     def checked(self) -> Optimum:
         """This, or NotConverged where it is a saddle, or the gradient is not down to its rounding."""
-        allowed, curvature = min(self.rounding, WORST), self.hessian_eigenvalues
+        allowed, curvature = _allowed(self.point), self.hessian_eigenvalues
         if self.kkt < -allowed or curvature.min(initial=0.0) < -NEGATIVE * curvature.max(initial=0.0):
             raise NotConverged("the search ended on a saddle of the objective")
         if not self.scaled_gradient <= allowed:
@@ -68,7 +64,8 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
     """The minimum, from `start` (factors of the scaled columns) or from the identity; to be `checked`.
 
     Where the first search ends singular, others start elsewhere; where it does not, they start at the ends of the
-    models with fewer axes that are not much worse. The lowest end is taken.
+    models with fewer axes, and where two terms have exchanged their sizes, if that is not much worse. The lowest end is
+    taken.
     """
     search = Search(blocks, REML)
     starts = _starts(blocks)
@@ -77,7 +74,11 @@ def optimise(blocks: Blocks, REML: bool, start: Sequence[Array] | None = None) -
         starts = _smaller(search, ends[0])
     ends += [_minimum(search, other) for other in starts]
     lowest = min(end.objective for end in ends)
-    return min((end for end in ends if end.objective <= lowest + end.noise), key=lambda end: end.scaled_gradient)
+    best = min((end for end in ends if end.objective <= lowest + end.noise), key=lambda end: end.scaled_gradient)
+    for other in () if ends[0].singular else _exchanged(search, best):
+        end = _minimum(search, other)
+        best = end if end.objective < best.objective - best.noise else best  # of equal ones the start's
+    return best
 
 
 def _starts(blocks: Blocks) -> Iterator[list[Array]]:
@@ -107,11 +108,28 @@ def _smaller(search: Search, end: Optimum) -> Iterator[list[Array]]:
                 ]
 
 
+def _exchanged(search: Search, end: Optimum) -> Iterator[list[Array]]:
+    """Two terms of each other's size, where that raises the objective little.
+
+    What is common to all levels of several factors, as a mean that is no fixed effect, is in one term's variance at one
+    minimum and in another's at the next.
+    """
+    sizes = [float(np.linalg.norm(L) / np.sqrt(len(L))) for L in end.factors]
+    for s, t in combinations(range(len(sizes)), 2):
+        start = list(end.factors)
+        start[s], start[t] = sizes[t] * np.eye(len(start[s])), sizes[s] * np.eye(len(start[t]))
+        if search.objective(start) <= end.objective + REACH:
+            yield start
+
+
 def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
     """From a start down to a minimum, small variances taken for zeros where zero is no worse."""
     off_zero = [factor + 0.1 * np.diag(factor.diagonal() == 0) for factor in start]
     end = newton(search, Frame(tuple(np.eye(len(L)) for L in start)), vector(off_zero))
-    place, H, free = _without_small_axes(search, end)
+    end = _without_small_axes(search, end)
+    if _scaled_gradient(end) > _allowed(end[0].point):
+        end = _without_an_axis(search, end)
+    place, H, free = end
     factors = tuple(
         canonical(factor, int(np.count_nonzero(L.diagonal())))
         for factor, L in zip(place.point.factors, place.L, strict=True)
@@ -120,7 +138,7 @@ def _minimum(search: Search, start: Sequence[Array]) -> Optimum:
         factors=factors,
         point=place.point,
         gradient=place.gradient[free],
-        scaled_gradient=float(np.max(np.abs(place.gradient / np.maximum(place.size, TINY))[free], initial=0.0)),
+        scaled_gradient=_scaled_gradient(end),
         hessian_eigenvalues=np.asarray(np.linalg.eigvalsh(measured(H, place, free)), dtype=np.float64),
         evaluations=search.evaluations,
         singular=not free.all(),
@@ -140,6 +158,29 @@ def _without_small_axes(search: Search, end: End) -> End:
         while _is_small(end[0].L[t]).any() and (without := _dropped(search, end, one)):
             end = without
     return end
+
+
+def _without_an_axis(search: Search, end: End) -> End:
+    """The end without the smallest axis of a term, where a search got stuck on its way there.
+
+    Terms of one factor that can take each other's place leave a narrow valley, which bends towards that zero.
+    """
+    for t in range(len(end[0].L)):
+        one = [int(s == t) for s in range(len(end[0].L))]
+        if end[0].L[t].any() and (without := _dropped(search, end, one)):
+            return without
+    return end
+
+
+def _scaled_gradient(end: End) -> float:
+    """The largest free entry of the gradient, relative to what it is the difference of."""
+    place, _, free = end
+    return float(np.max(np.abs(place.gradient / np.maximum(place.size, TINY))[free], initial=0.0))
+
+
+def _allowed(point: Point) -> float:
+    """What rounding may leave of a gradient, scaled likewise."""
+    return min(LEVEL * point.rounding, WORST)
 
 
 def _is_small(L: Array) -> Free:

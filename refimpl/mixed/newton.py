@@ -135,6 +135,11 @@ class Search:
         units = [np.repeat(np.maximum(length, 1.0), len(length), axis=1) for length in lengths]
         return Place(frame, x, point, frame.by_x([N - D for N, D in parts]), vector(sizes), vector(units))
 
+    def objective(self, factors: Sequence[Array]) -> float:
+        """The objective alone."""
+        self.evaluations += 1
+        return evaluate(self.blocks, factors, self.REML).objective
+
     def hessian(self, place: Place, free: Free) -> Array:
         """By differences of the gradient, in the free entries."""
         rows = []

@@ -244,7 +244,8 @@ class MixedFit:
     def coef_by_group(self) -> dict[str, pd.DataFrame]:
         """Fixed effects plus random effects of each level (lme4: coef).
 
-        Columns of any term that have no fixed effect come first; in the other groups they are zero.
+        Columns of any term that have no fixed effect come first; in the other groups they are zero. A column that
+        several terms of a group have gets the effects of all (lme4 1.1-31 adds the first one's as many times instead).
         """
         columns = dict.fromkeys(column for modes in self.ranef.values() for column in modes.columns)
         extra = [column for column in columns if column not in self.coef.index]

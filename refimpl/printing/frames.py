@@ -28,6 +28,7 @@ NESTED = {
     "f_statistic": "F",
     "p_value": "Pr(>F)",
 }
+MIXED_TERMS = {"npar": "npar", "sum_sq": "Sum Sq", "mean_sq": "Mean Sq", "f_statistic": "F value"}
 LIKELIHOODS = {
     "npar": "npar",
     "aic": "AIC",
@@ -71,8 +72,8 @@ def column_cells(column: pd.Series[Any], options: Options = DEFAULT) -> list[str
 def print_anova(
     *fits: LinearFit | MixedFit, refit: bool = True, names: Sequence[str] | None = None, options: Options = DEFAULT
 ) -> str:
-    """R's print of anova(...): the terms of one linear model, several nested ones (R 4.2.2), or mixed models against
-    each other and linear ones (lme4 1.1-31), with `names` for what R calls the fits and "data" for the data.
+    """R's print of anova(...): the terms of one fit, linear models nested in each other (R 4.2.2), or mixed models
+    against each other and linear ones (lme4 1.1-31), with `names` for what R calls the fits and "data" for the data.
     """
     from refimpl.comparison import anova
     from refimpl.linear import LinearFit
@@ -81,7 +82,10 @@ def print_anova(
     table = anova(*fits, refit=refit, names=names)
     if len(linear) == len(fits):
         return _print_linear(linear, table, options)
-    columns = {header: _column(table[name], set(range(len(table)))) for name, header in LIKELIHOODS.items()}
+    headers = MIXED_TERMS if len(fits) == 1 else LIKELIHOODS
+    columns = {header: _column(table[name], set(range(len(table)))) for name, header in headers.items()}
+    if len(fits) == 1:
+        return "\n".join(["Analysis of Variance Table", *anova_table(list(table.index), columns, options)])
     formulas = dict(zip(names or map(str, range(1, len(fits) + 1)), fits, strict=True))
     models = [f"{label}: {line}" for label in table.index for line in _formula_lines(formulas[str(label)])]
     lines = anova_table([str(label) for label in table.index], columns, options)

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 WIDTH = 80  # R's option "width"
+NO_ROWS = 4  # R's margin of a matrix without rows
 
 
 def display_width(text: str) -> int:
@@ -56,7 +57,7 @@ def print_matrix(
     Columns that do not fit the width go on below, under their headers and beside the row names again.
     """
     pad = pad_left if right else pad_right
-    margin = widest(row_names)
+    margin = widest(row_names) if row_names else NO_ROWS
     padded = []
     for header, column in zip(headers, columns, strict=True):
         each = widest([header, *column])

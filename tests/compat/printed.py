@@ -12,6 +12,7 @@ from compat.compare import Verdict
 from compat.data import DataUnavailable, data_spec, fixtures_root, locate
 from compat.published import Line, Reading, read
 from compat.transcript import Report, Row, check_transcript
+from compat.transcript.data_sets import file_called
 from compat.transcript.models import Fits
 
 PUBLISHED = fixtures_root() / "published"
@@ -27,9 +28,12 @@ _FITS = Fits()  # shared: a changed digit of the output changes no fit
 
 
 def data_of(text: str) -> tuple[Path, ...]:
-    """The data files that a session reads."""
-    names = sorted(set(re.findall(r'read\.csv\("([^"]+)"', text)))
-    return tuple(fixtures_root() / "data" / name for name in names)
+    """The data files that a session reads, and those of R's own data sets in it."""
+    folder = fixtures_root() / "data"
+    read_from = [folder / name for name in re.findall(r'read\.csv\("([^"]+)"', text)]
+    of_r = [*re.findall(r'data\("?(\w+)"?\)', text), *re.findall(r"\bmtcars(?=[,)])", text)]
+    found = [file_called(name, sorted(folder.glob("*.csv"))) for name in of_r]
+    return tuple(sorted({*read_from, *(file for file in found if file is not None)}))
 
 
 def lecture_data() -> Path:

@@ -15,6 +15,7 @@ from compat.check import Result, check
 from compat.compare import Verdict
 from compat.conventions import CLOSED_FORMS
 from compat.conventions.explain import conventions
+from compat.conventions.minimum_norm import minimum_norm
 from compat.expected import DEFAULT_STACK
 
 Answer = Mapping[str, Any]
@@ -100,6 +101,16 @@ def test_weights_left_out_are_noticed() -> None:
 
     found = told(judged("lm-weights", without))
     assert found["coef"] == {"these are the numbers of no weights"}
+
+
+@pytest.mark.parametrize("case", ["lm-aliased-middle", "lm-aliased-two", "lm-weights-aliased"])
+def test_dependent_columns_kept_by_a_generalised_inverse_are_noticed(case: str) -> None:
+    def shortest(one: Case) -> Answer:
+        return {**refimpl.fit(one), **minimum_norm(one)}
+
+    found = told(judged(case, shortest))
+    assert set(found) == {"coef", "std_error", "statistic", "p_value", "conf_low", "conf_high", "vcov"}
+    assert all(said.startswith("these are the numbers of a generalised inverse") for (said,) in found.values())
 
 
 def test_an_explained_number_is_still_not_rs() -> None:

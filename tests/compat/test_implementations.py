@@ -104,7 +104,7 @@ def test_only_r_is_the_reference() -> None:
 
 
 def test_closing_what_cannot_be_closed_is_nothing() -> None:
-    close(Replay())
+    assert close(Replay()) is None
 
 
 # -- the table of quantities -----------------------------------------------------------------------------------------

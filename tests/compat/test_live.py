@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def test_r_repeats_most_numbers_to_the_last_bit_whatever_its_blas(live: list[Res
     rows = [row for result in of_r for row in result.rows if row.verdict not in ABSENT]
     assert len(rows) > 20000
     assert min(row.digits for row in rows if row.digits is not None) > 5
-    assert sum(row.got == row.expected or row.got != row.got or row.got is None for row in rows) > 0.5 * len(rows)
+    same = [row.got is None or row.got == row.expected or math.isnan(row.got) for row in rows]
+    assert sum(same) > 0.5 * len(rows)
 
 
 def test_the_command_line_asks_r_and_names_what_r_no_longer_answers(tmp_path: Path) -> None:

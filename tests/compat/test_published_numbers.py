@@ -72,6 +72,7 @@ def test_a_value_holds_if_it_rounds_to_the_text(text: str, inside: list[float], 
         ("<0.0001", [9.9e-5], [1e-4, 0.5]),
         ("<3e-16", [], [0.0, 1e-300]),  # a bound that neither R nor rms has
         ("<0.0011", [], [0.0, 1e-5]),
+        ("<0.0000", [], [0.0, 1e-20]),  # nothing is below zero
         ("<2e-06", [], [1e-20]),
     ],
 )
@@ -83,7 +84,8 @@ def test_a_bound_holds_below_r_s_own_only(text: str, inside: list[float], outsid
 
 
 @pytest.mark.parametrize(
-    ("text", "is_one"), [("<2e-16", True), ("< 2.22e-16", True), ("<1e-16", False), ("<2.1e-16", False)]
+    ("text", "is_one"),
+    [("<2e-16", True), ("< 2.22e-16", True), ("<1e-16", False), ("<2.1e-16", False), ("<0.0000", False)],
 )
 def test_epsilon_is_known_at_any_number_of_digits(text: str, is_one: bool) -> None:
     assert is_epsilon(number(text)) is is_one

@@ -39,7 +39,7 @@ def test_more_than_two_thousand_numbers_are_checked_and_nearly_all_agree_by_them
 
 def test_only_lmer_s_numbers_are_where_an_optimiser_stopped() -> None:
     stopped = {path.stem for path in SESSIONS if checked(path).counts[Verdict.REFERENCE_NOT_CONVERGED]}
-    assert stopped == {"lmer-crossed", "lmer-summaries", "lmer-tests", "lmertest"}
+    assert stopped == {"lmer-crossed", "lmer-stops", "lmer-summaries", "lmer-tests", "lmertest", "own-data"}
 
 
 def test_what_r_rounds_twice_is_told() -> None:

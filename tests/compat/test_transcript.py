@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from compat.cli import app
 from compat.compare import Verdict
 from compat.transcript import Report
 from compat.transcript.check import AGREEING
-from compat.transcript.judge import holds
+from compat.transcript.judge import BEYOND_DOUBLES, holds
 from tests.compat.printed import (
     LECTURE,
     SESSIONS,
@@ -26,6 +28,7 @@ from tests.compat.printed import (
     data_of,
     has_lecture_data,
     lecture_data,
+    page,
     place,
     verdicts,
 )
@@ -85,6 +88,141 @@ def test_a_changed_digit_of_the_lecture_is_exactly_the_cell_reported() -> None:
         assert not found.passed(), str(change)
         tried += 1
     assert tried > 30
+
+
+@needs_panel
+def test_a_bound_of_zero_is_reported_and_no_convention_excuses_it() -> None:
+    text = LECTURE.read_text(encoding="utf-8")
+    line = next(i for i, one in enumerate(text.split("\n"), 1) if "0.0943 9.41 <0.0001" in one)
+    found = check(text.replace("0.0943 9.41 <0.0001", "0.0943 9.41 <0.0000", 1), (lecture_data(),))
+    assert [row.cell.token.line for row in found.rows if row.verdict in WRONG] == [line]
+
+
+# ---- what users write -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_no_printed_number(value: float) -> None:
+    cells = page("[1] 0.25 NA").blocks[0].cells
+    assert [holds(cell, value) for cell in cells if cell.quantity == "value"] == [False, math.isnan(value)]
+
+
+CARS_FILE = data_of('read.csv("mtcars.csv")')
+
+
+def told(text: str, data: tuple[Path, ...] = CARS_FILE) -> list[tuple[str, Verdict]]:
+    report = check(text, data)
+    return [(row.cell.token.text, row.verdict) for row in report.rows if row.cell.quantity != "index"]
+
+
+def test_commands_of_one_line_are_held_against_their_own_output() -> None:
+    text = "> fit <- lm(mpg ~ wt, mtcars)\n> AIC(fit); BIC(fit)\n[1] 166.0294\n[1] 170.4266\n"
+    assert told(text) == [("166.0294", Verdict.MATCH), ("170.4266", Verdict.MATCH)]
+    assert told(text.replace("166.0294", "166.0295"))[0] == ("166.0295", Verdict.UNEXPLAINED)
+    assert told(text.replace("[1] 166.0294\n", "")) == [("170.4266", Verdict.NOT_RUN)]
+
+
+@pytest.mark.parametrize(
+    "command", ["AIC(fit, k = 3)", "nobs(fit, use.fallback = TRUE)", 'residuals(fit, "pearson")', "fixef(fit)",
+                "confint(fit, level = 0.9)", 'confint(fit, "wt")']
+)  # fmt: skip
+def test_options_that_are_not_known_are_not_passed_over(command: str) -> None:
+    report = check(f"> fit <- lm(mpg ~ wt, mtcars)\n> {command}\n[1] 171.2345\n", CARS_FILE)
+    assert [step.problem for step in report.steps][1]
+    assert report.counts[Verdict.UNEXPLAINED] == 0
+
+
+def test_profiles_of_lmer_are_not_taken_for_wald_s_limits() -> None:
+    text = (
+        "> m <- lmer(Reaction ~ Days + (Days | Subject), sleepstudy)\n> confint(m)\n"
+        "                  2.5 %      97.5 %\n"
+        ".sigma       22.898263  28.8579965\n(Intercept) 237.680695 265.1295147\nDays          7.358653  13.5759188\n"
+    )
+    found = told(text, data_of('read.csv("sleepstudy.csv")'))
+    assert {verdict for _, verdict in found} == {Verdict.NOT_RUN}
+
+
+def test_data_that_nothing_speaks_for_are_not_believed() -> None:
+    """A data frame of another name may be the only file there is, or another altogether."""
+    call = "Call:\nlm(formula = mpg ~ wt, data = d)\n\n"
+    printed = call + "Coefficients:\n(Intercept)           wt  \n     39.571       -5.647  \n"
+    assert {verdict for _, verdict in told("> f()\n\n" + printed)} == {Verdict.NOT_RUN}
+    whole = printed.replace("39.571", "37.285").replace("5.647", "5.344")
+    assert {verdict for _, verdict in told("> f()\n\n" + whole)} == {Verdict.MATCH}
+
+
+def test_a_part_of_the_rows_is_taken_only_where_the_variables_do_not_depend_on_it() -> None:
+    command = "> coef(lm(mpg ~ {}, mtcars, subset = cyl == 4))\n(Intercept)          wt \n  39.571196   -5.647025 \n"
+    assert {verdict for _, verdict in told(command.format("wt"))} == {Verdict.MATCH}
+    assert {verdict for _, verdict in told(command.format("poly(wt, 1)"))} == {Verdict.NOT_RUN}
+
+
+def test_the_subset_that_lmer_prints_is_part_of_its_call() -> None:
+    text = (
+        "> m <- f()\n> m\nLinear mixed model fit by REML ['lmerMod']\nFormula: Reaction ~ Days + (Days | Subject)\n"
+        "   Data: sleepstudy\n Subset: Days > 1\nREML criterion at convergence: 1404.094\n"
+    )
+    assert told(text, data_of('read.csv("sleepstudy.csv")')) == [("1404.094", Verdict.MATCH)]
+
+
+def test_what_an_optimiser_says_of_itself_is_left_unread() -> None:
+    text = (
+        "> m <- lmer(Reaction ~ Days + (Days | Subject), sleepstudy)\n> m\nLinear mixed model fit by REML ['lmerMod']\n"
+        "REML criterion at convergence: 1743.628\noptimizer (nloptwrap) convergence code: 0 (OK) ; 1 lme4 warnings\n"
+    )
+    report = check(text, data_of('read.csv("sleepstudy.csv")'))
+    assert [token.text for token in report.unread] == ["0", "1"]
+    assert report.passed()
+    assert not report.passed(strict=True)
+
+
+def test_a_table_that_a_fit_does_not_give_is_not_called_wrong() -> None:
+    command = "> summary(lm(mpg ~ wt, mtcars), correlation = TRUE)\n\n"
+    text = f"{command}Correlation of Coefficients:\n   (Intercept)\nwt -0.96\n"
+    assert told(text) == [("-0.96", Verdict.NOT_PROVIDED)]
+
+
+def test_levels_that_are_numbers_are_numbers_of_a_table() -> None:
+    text = "> d <- data.frame(y = c(1.5, 2), g = factor(c(7, 3)))\n> d\n    y g\n1 1.5 7\n2 2.0 {}\n"
+    assert told(text.format(3))[-1] == ("3", Verdict.MATCH)
+    assert told(text.format(4))[-1] == ("4", Verdict.UNEXPLAINED)
+
+
+@pytest.mark.parametrize(
+    ("printed", "verdict", "convention"),
+    [
+        ("-5.344471572722677", Verdict.MATCH, ""),
+        ("-5.344471572722691", Verdict.MATCH_UNDER_CONVENTION, BEYOND_DOUBLES),
+        ("-5.344471572752677", Verdict.UNEXPLAINED, ""),
+    ],
+)
+def test_digits_beyond_doubles_are_told_apart_from_wrong_ones(printed: str, verdict: Verdict, convention: str) -> None:
+    command = "> coef(lm(mpg ~ wt, mtcars))\n       (Intercept)                 wt \n"
+    report = check(f"{command}37.285126167342028 {printed} \n", CARS_FILE)
+    assert (report.rows[-1].verdict, report.rows[-1].convention) == (verdict, convention)
+
+
+@pytest.mark.parametrize("text", ["a;b\n1;-\n2;3\n", "a;b\n1;NA\n2;3\n"])
+def test_tables_are_read_as_their_options_say(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    session = '> t <- read.csv("t.csv", sep = ";", na.strings = c("NA", "-"))\n> mean(t$b, na.rm = TRUE)\n[1] 3\n'
+    assert told(session, (path,)) == [("3", Verdict.MATCH)]
+
+
+@pytest.mark.parametrize("mark", ["", "## "], ids=["prompts", "knitr"])
+def test_json_names_the_column_of_the_file(mark: str, tmp_path: Path) -> None:
+    text = CARS.read_text(encoding="utf-8")
+    if mark:
+        commands = re.compile(r"^> ?", re.MULTILINE)
+        text = "\n".join(commands.sub("", line) if line[:1] == ">" else mark + line for line in text.split("\n"))
+    session = tmp_path / "session.txt"
+    session.write_text(text, encoding="utf-8")
+    run(session, "--data", *data_of(text), "--json", tmp_path / "out.json")
+    lines = text.split("\n")
+    numbers = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["numbers"]
+    assert any("\t" in lines[n["line"] - 1][: n["column"]] for n in numbers)
+    assert [n for n in numbers if not lines[n["line"] - 1].startswith(n["text"], n["column"] - 1)] == []
 
 
 # ---- sessions that lost something on their way ----------------------------------------------------------------------

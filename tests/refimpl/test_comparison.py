@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from compat.cases import load_data
-from refimpl import DataError, anova, lm
+from refimpl import DataError, anova, lm, lmer
 from refimpl.distributions import upper_f
 from tests.refimpl import exact as rational
 
@@ -126,3 +126,20 @@ def test_refusals_say_how_models_differ(cars: pd.DataFrame) -> None:
         with pytest.raises(DataError, match=said) as caught:
             anova(*fits)
         assert caught.value.kind == kind
+
+
+def test_terms_of_a_mixed_model_add_up_to_wald_s_statistic() -> None:
+    fit = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_data("cake"))
+    table = anova(fit)
+    assert list(table.index) == ["recipe", "temp", "recipe:temp"]
+    assert list(table) == ["npar", "sum_sq", "mean_sq", "f_statistic"]
+    np.testing.assert_array_equal(table["npar"], [2, 1, 2])
+    slopes, V = fit.coef.to_numpy()[1:], fit.vcov.to_numpy()[1:, 1:]
+    wald = slopes @ np.linalg.solve(V, slopes)
+    np.testing.assert_allclose(table["npar"] @ table["f_statistic"], wald, rtol=1e-11)
+    last, W = fit.coef.to_numpy()[-2:], fit.vcov.to_numpy()[-2:, -2:]  # nothing comes after the last term
+    np.testing.assert_allclose(table["sum_sq"].iloc[-1], fit.sigma**2 * last @ np.linalg.solve(W, last), rtol=1e-11)
+
+
+def test_a_mixed_model_without_fixed_effects_has_no_terms() -> None:
+    assert len(anova(lmer("Reaction ~ 0 + (1 | Subject)", load_data("sleepstudy")))) == 0

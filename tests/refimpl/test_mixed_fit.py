@@ -206,6 +206,18 @@ def test_a_start_on_the_boundary_is_left_where_the_objective_falls() -> None:
     assert end.point.objective == pytest.approx(wanted.point.objective, rel=1e-14)
 
 
+def test_a_valley_that_bends_towards_a_zero_is_left_at_its_end() -> None:
+    """(1 | g) can take the place of most of (0 + f | g), and Newton's steps along that curve stay short."""
+    rng = np.random.default_rng(116)
+    g, f = np.repeat(np.arange(24), 6), np.tile(np.repeat(np.arange(3), 2), 24)
+    effects = rng.normal(size=(24, 2)) @ np.array([[24.0, 24.1, 24.4], [0.0, 0.4, -0.4]])
+    data = {"y": effects[g, f] + rng.normal(size=144), "f": np.array(["a", "b", "c"])[f], "g": g.astype(str)}
+    fit, without = (lmer(f"y ~ 1 + {bars}", data, REML=False) for bars in ("(f || g)", "(0 + f | g)"))
+    assert fit.theta[0] == 0.0
+    assert fit.criterion == pytest.approx(without.criterion, rel=1e-13)
+    assert fit.optimum.kkt > -1e-12
+
+
 def test_the_lower_of_two_minima_is_found_from_a_singular_end() -> None:
     """From zero between-variance upwards the objective rises, then falls again below where it was."""
     _x, X, y = layout(0.5)
@@ -215,6 +227,29 @@ def test_the_lower_of_two_minima_is_found_from_a_singular_end() -> None:
     grid = np.array([0.0, 0.1, 0.3, 1.0, 2.0, 4.0])
     objectives = [evaluate(blocks, [np.array([[a]]), np.array([[b]])], False).objective for a in grid for b in grid]
     assert end.point.objective <= min(objectives) + 1e-12
+
+
+@pytest.mark.parametrize("seed", [134, 340])
+def test_a_small_start_finds_what_larger_ones_do_not(seed: int) -> None:
+    """Six covariance parameters of four groups: the objective has two singular minima."""
+    rng = np.random.default_rng(seed)
+    h, (x, z), b = np.repeat(np.arange(4), [12, 4, 3, 1]), rng.normal(size=(2, 20)), 5 * rng.normal(size=(4, 3))
+    y = b[h, 0] + b[h, 1] * x + b[h, 2] * z + rng.normal(size=20)
+    data, small = {"y": y, "x": x, "z": z, "h": h.astype(str)}, [0.03, 0.0, 0.0, 0.03, 0.0, 0.03]
+    fits = [lmer("y ~ x + z + (x + z | h)", data, start=start) for start in (None, small)]
+    assert fits[0].criterion == pytest.approx(fits[1].criterion, rel=1e-12)  # the other minimum is 0.7 higher or more
+
+
+@pytest.mark.parametrize("seed", [17, 29, 32, 40])
+def test_two_terms_that_can_both_carry_the_mean_have_two_minima(seed: int) -> None:
+    """Without an intercept the mean is in the variance of either factor; whatever the start, the lower one is found."""
+    rng = np.random.default_rng(seed)
+    h, k = np.repeat(np.arange(5), 15), np.tile(np.repeat(np.arange(5), 3), 5)
+    y = 10 + 2 * rng.normal(size=5)[h] + 2 * rng.normal(size=5)[k] + 0.5 * rng.normal(size=75)
+    data = {"y": y, "h": h.astype(str), "k": k.astype(str)}
+    fits = [lmer("y ~ 0 + (1 | h) + (1 | k)", data, start=start) for start in (None, (20.0, 4.0), (4.0, 20.0))]
+    for fit in fits[1:]:
+        np.testing.assert_allclose(fit.theta, fits[0].theta, rtol=1e-8)
 
 
 # -- units -------------------------------------------------------------------------------------------------------------
@@ -281,7 +316,7 @@ def test_large_thetas_of_nested_factors_lose_nothing_to_the_least_squares_fit(no
     y = 1 + x + rng.normal(size=6)[GROUP] + rng.normal(size=3)[GROUP // 2] + noise * rng.normal(size=24)
     data = {"y": y, "x": x, "g": GROUP.astype(str), "h": (GROUP // 2).astype(str)}
     fit = lmer("y ~ x + (1 | g) + (1 | h)", data)
-    assert fit.optimum.rounding < 1e-9
+    assert fit.optimum.point.rounding < 1e-13
     slope = lmer("y ~ x + (1 | g)", data).coef["x"]
     assert fit.coef["x"] == pytest.approx(slope, abs=1e-3 * noise)
 
@@ -369,3 +404,12 @@ def test_theta_goes_to_scaled_factors_and_back() -> None:
         assert scaled[0, 1] == 0.0
         np.testing.assert_allclose(vector([fit.blocks.to_user[0] @ scaled]), theta, rtol=1e-12, atol=1e-15)
     assert fit.objective(fit.theta) == pytest.approx(fit.criterion, rel=1e-14)
+
+
+def test_coefficients_of_a_group_add_what_all_its_terms_say_of_a_column() -> None:
+    x, _X, y = layout()
+    g = GROUP.astype(str)
+    fit = lmer("y ~ x + (1 | g) + (x | g)", {"y": y, "x": x, "g": g}, REML=False)
+    table = fit.coef_by_group["g"].loc[g]
+    np.testing.assert_allclose(table["(Intercept)"] + table["x"] * x, fit.fitted, rtol=1e-12)
+    assert list(fit.ranef["g"].columns) == ["(Intercept)", "(Intercept)", "x"]

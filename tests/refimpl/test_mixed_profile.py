@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from compat.cases import DataUnavailable, load_cases
+from refimpl.formula import parse
+from refimpl.formula.bars import mixed_frame
+from refimpl.least_squares import ols
 from refimpl.linalg import Array
 from refimpl.mixed import blocks as blocks_room
 from refimpl.mixed import levels
 from refimpl.mixed.blocks import Blocks
 from refimpl.mixed.objective import dense_terms, profiled_deviance
 from refimpl.mixed.profile import Point, evaluate, triangles, vector
+from tests.compat.fakes import frozen_values
 from tests.refimpl.exact_mixed import ExactProfile, exact_profile
 from tests.refimpl.mixed_models import Drawn, models, moves, random_codes, textbook
 
@@ -36,6 +41,34 @@ def user_gradient(blocks: Blocks, scaled: Array) -> Array:
 def exact(model: Drawn, Lambda: Array) -> ExactProfile:
     Z, _ = model.dense()
     return exact_profile(model.X, model.y, Z, Lambda, model.REML, model.weights, moves(model.terms))
+
+
+GIVEN = {case.id: case for case in load_cases("lmer-*") if "theta_at" in case.options}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_normative_objective_is_lme4s_at_given_thetas(name: str) -> None:
+    """Frozen values of lme4's own devfun, from the matrices that the formula makes."""
+    case = GIVEN[name]
+    try:
+        data = case.data
+    except DataUnavailable as absent:
+        pytest.skip(absent.reason)
+    extra = {key: data[case.options[key]] for key in ("weights", "offset") if key in case.options}
+    mixed = mixed_frame(parse(case.formula), data, extra)
+    X, y, w = mixed.fixed.X, mixed.frame.response, mixed.frame.extra.get("weights")
+    assert y is not None
+    for shift in (mixed.fixed.offset, mixed.frame.extra.get("offset")):
+        y = y if shift is None else y - np.asarray(shift)
+    X = X[:, ols(X, y, w).kept]
+    terms = [(term.codes, term.matrix.X) for term in mixed.random.terms]
+    ends = np.cumsum([r * (r + 1) // 2 for r in (M.shape[1] for _, M in terms)])
+    known = frozen_values(case)["objective_at"]
+    assert len(known) == len(case.options["theta_at"]) > 0
+    for at, theta in enumerate(case.options["theta_at"], 1):
+        Z, Lambda = dense_terms(terms, np.split(np.array(theta), ends[:-1]))
+        mine = profiled_deviance(X, y, Z, Lambda, case.options["REML"], None if w is None else np.asarray(w))
+        assert mine.objective == pytest.approx(known[str(at)], rel=1e-12)
 
 
 @given(models(fixed=1))

@@ -38,7 +38,7 @@ Array = np.ndarray
 TYPES = ("HC0", "sss", "HC1", "HC2", "HC3", "HC4")
 
 
-def close(got: pd.DataFrame, wanted: Array) -> None:
+def assert_close(got: pd.DataFrame, wanted: Array) -> None:
     """Equal relative to sqrt(v_ii v_jj)."""
     size = np.sqrt(np.abs(np.diag(wanted)))
     np.testing.assert_allclose(got.to_numpy() / np.outer(size, size), wanted / np.outer(size, size), atol=1e-10)
@@ -101,13 +101,13 @@ def test_vcov_hc_is_its_double_sum(p: Problem, model: tuple[str, str], type: str
     book = Textbook(fit)
     G = len(set(book.ids if by == "group" else book.times))
     got = plm_vcov_hc(fit, "arellano", type, by)  # type: ignore[arg-type]
-    close(got, book.factor(type, G) * book.sum_over(type, book.same(by)))
+    assert_close(got, book.factor(type, G) * book.sum_over(type, book.same(by)))
     white = plm_vcov_hc(fit, "white1", type, by)  # type: ignore[arg-type]
-    close(white, book.factor(type, book.N) * book.sum_over(type, lambda r, s: float(r == s)))
+    assert_close(white, book.factor(type, book.N) * book.sum_over(type, lambda r, s: float(r == s)))
     u, codes = book.residuals(type), book.ids if by == "group" else book.times
     means = np.array([np.mean(u[codes == c] ** 2) for c in codes])
     averaged = book.M @ (book.X * means[:, None]).T @ book.X @ book.M
-    close(plm_vcov_hc(fit, "white2", type, by), book.factor(type, book.N) * averaged)  # type: ignore[arg-type]
+    assert_close(plm_vcov_hc(fit, "white2", type, by), book.factor(type, book.N) * averaged)  # type: ignore[arg-type]
 
 
 @settings(max_examples=30)
@@ -121,9 +121,9 @@ def test_lags_fade_as_bartlett_says(p: Problem, model: tuple[str, str], type: st
 
     own = book.same("group")
     T = len(set(book.times))
-    close(plm_vcov_scc(fit, type, lags), book.factor(type, T) * book.sum_over(type, fading))  # type: ignore[arg-type]
+    assert_close(plm_vcov_scc(fit, type, lags), book.factor(type, T) * book.sum_over(type, fading))  # type: ignore[arg-type]
     both = book.sum_over(type, lambda r, s: own(r, s) * fading(r, s))
-    close(plm_vcov_nw(fit, type, lags), book.factor(type, book.N) * both)  # type: ignore[arg-type]
+    assert_close(plm_vcov_nw(fit, type, lags), book.factor(type, book.N) * both)  # type: ignore[arg-type]
 
 
 def test_lags_by_default_are_the_fourth_root_of_the_longest_series() -> None:
@@ -162,7 +162,7 @@ def test_beck_and_katz_average_over_the_clusters_that_have_both(
             S[a, b] = np.mean(pairs) if pairs and (a == b or not diagonal) else 0.0
     W = (outer[:, None] == outer) * S[np.ix_(inner, inner)]
     got = plm_vcov_bk(fit, type, "time" if by_time else "group", diagonal)  # type: ignore[arg-type]
-    close(got, book.M @ book.X.T @ W @ book.X @ book.M)
+    assert_close(got, book.M @ book.X.T @ W @ book.X @ book.M)
 
 
 def test_renaming_individuals_leaves_beck_and_katz() -> None:
@@ -221,13 +221,13 @@ def arithmetic(text: str, values: dict[str, float]) -> float:
 
 def test_plms_own_types_are_two_of_them(grunfeld: PanelFit) -> None:
     for name in ("HC0", "HC1", "sss"):
-        close(plm_vcov_neighbour(grunfeld, name), plm_vcov_hc(grunfeld, type=name).to_numpy())  # type: ignore[arg-type]
+        assert_close(plm_vcov_neighbour(grunfeld, name), plm_vcov_hc(grunfeld, type=name).to_numpy())  # type: ignore[arg-type]
 
 
 def test_dummies_with_vcov_cl_are_areg(grunfeld: PanelFit) -> None:
     dummies = lm("inv ~ value + capital + factor(firm)", load_data("grunfeld"))
     wanted = vcov_cluster(dummies, "firm", "CR1S").loc[grunfeld.coef_names, grunfeld.coef_names]
-    close(plm_vcov_neighbour(grunfeld, "areg"), wanted.to_numpy())
+    assert_close(plm_vcov_neighbour(grunfeld, "areg"), wanted.to_numpy())
 
 
 def test_effects_that_clusters_do_not_nest_are_counted() -> None:
@@ -253,10 +253,10 @@ def test_both_clusterings_are_a_sum_each_with_its_factor(
     summands = plm_vcov_hc(grunfeld), plm_vcov_hc(grunfeld, cluster="time"), -plm_vcov_hc(grunfeld, "white1")
     rows = 199 / (200 - 2 - 1)
     wanted = sum(rows * f * V.to_numpy() for f, V in zip(factors, summands, strict=True))
-    close(plm_vcov_fixest(grunfeld, "both", G_df=G_df), wanted)
+    assert_close(plm_vcov_fixest(grunfeld, "both", G_df=G_df), wanted)
     own = 10 / 9 * 199 / 200, 20 / 19 * 199 / 200, 1.0
     wanted = sum(200 / 188 * f * V.to_numpy() for f, V in zip(own, summands, strict=True))
-    close(plm_vcov_linearmodels(grunfeld, "both", group_debias=True), wanted)
+    assert_close(plm_vcov_linearmodels(grunfeld, "both", group_debias=True), wanted)
     assert plm_vcov_fixest(grunfeld).equals(plm_vcov_neighbour(grunfeld, "xtreg"))
 
 
@@ -267,7 +267,7 @@ def test_rows_of_one_cell_are_one_cluster() -> None:
         fit = plm("inv ~ value + capital", twice, ("firm", "year"))
     found = plm_vcov_fixest(fit, "both", k_adj=False, G_adj=False)
     cells = vcov_cluster(lm("inv ~ value + capital + factor(firm)", twice), ["firm", "year"], "CR0")
-    close(found, cells.loc[fit.coef_names, fit.coef_names].to_numpy())
+    assert_close(found, cells.loc[fit.coef_names, fit.coef_names].to_numpy())
 
 
 def test_hc1_of_differences_is_not_below_one() -> None:

@@ -27,7 +27,7 @@ def model(request: pytest.FixtureRequest) -> tuple[pd.DataFrame, PanelFit]:
     return data, plm("inv ~ value + capital", data, ("firm", "year"), effect=effect)
 
 
-def close(got: pd.DataFrame, wanted: Any) -> None:
+def assert_close(got: pd.DataFrame, wanted: Any) -> None:
     """Equal but for what the libraries' own arithmetic leaves."""
     np.testing.assert_allclose(got, np.asarray(wanted), rtol=1e-6)
 
@@ -44,7 +44,7 @@ def test_linearmodels(model: tuple[pd.DataFrame, PanelFit], cluster: Any) -> Non
         options = {} if counted is None else {"auto_df": False, "count_effects": counted}
         options |= {"debiased": debiased, "group_debias": group_debias} | clusters
         found = theirs.fit(cov_type="clustered", **options).cov
-        close(plm_vcov_linearmodels(fit, cluster, debiased, group_debias, counted), found)
+        assert_close(plm_vcov_linearmodels(fit, cluster, debiased, group_debias, counted), found)
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
@@ -58,4 +58,4 @@ def test_pyfixest(model: tuple[pd.DataFrame, PanelFit], cluster: Any) -> None:
     for k_adj, k_fixef, G_adj, G_df in choices:
         options = {"k_adj": k_adj, "k_fixef": k_fixef, "G_adj": G_adj, "G_df": G_df}
         theirs = library.feols(formula, data, vcov=named, ssc=library.ssc(**options))
-        close(plm_vcov_fixest(fit, cluster, **options), theirs._vcov)
+        assert_close(plm_vcov_fixest(fit, cluster, **options), theirs._vcov)

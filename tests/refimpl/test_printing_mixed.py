@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:fixed-effect model matrix is ran
 
 @dataclass(frozen=True)
 class Printed:
-    """One print: of the fit's summary, or the shorter one of the fit."""
+    """One print: of the fit's summary, the shorter one of the fit, or anova()'s table of its terms."""
 
     id: str
     data: str
     formula: str
     settings: tuple[tuple[str, Any], ...] = ()
     options: Options = DEFAULT
-    short: bool = False
+    what: Literal["summary", "short", "terms"] = "summary"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -55,14 +55,17 @@ class Printed:
     @property
     def request(self) -> dict[str, Any]:
         request = encode_request(self.case) | {"id": self.id, "print": asdict(self.options)}
-        return request | {"estimator": "lmer_short"} if self.short else request
+        return request if self.what == "summary" else request | {"estimator": f"lmer_{self.what}"}
 
     @property
     def text(self) -> str:
         given = dict(self.settings)
+        fit = ri.lmer(self.formula, self.frame, **given)
+        if self.what == "terms":
+            return print_anova(fit, options=self.options)
         named = "".join(f", {name} = {given[name]}" for name in ("weights", "offset") if name in given)
-        found = summary(ri.lmer(self.formula, self.frame, **given), f"lmer(formula, data = data{named})")
-        return found.short(self.options) if self.short else found.text(self.options)
+        found = summary(fit, f"lmer(formula, data = data{named})")
+        return found.short(self.options) if self.what == "short" else found.text(self.options)
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ FEWER = {  # shown with fewer digits, because lme4 stopped before those that R s
     "cake-singular": 5,
     "hiv-slope": 6,
 }
+FEWER_OF_TERMS = {"uncorrelated": 5}
+NO_TERMS = ("no-fixed",)  # where R's anova stops
 LOOKS = {
     "digits-3": Options(digits=3),
     "digits-5": Options(digits=5),
@@ -137,11 +142,14 @@ def prints() -> Iterator[Printed]:
     for name, data, formula, settings in MODELS:
         options = Options(digits=FEWER.get(name, 7))
         yield Printed(f"lmer-print-{name}", data, formula, settings, options)
-        yield Printed(f"lmer-print-{name}-short", data, formula, settings, options, short=True)
+        yield Printed(f"lmer-print-{name}-short", data, formula, settings, options, what="short")
+        if name not in NO_TERMS:
+            fewer = Options(digits=min(options.digits, FEWER_OF_TERMS.get(name, 7)))
+            yield Printed(f"lmer-print-{name}-terms", data, formula, settings, fewer, what="terms")
     for name, options in LOOKS.items():
         yield Printed(f"lmer-print-hiv-{name}", "hiv-deaths", HIV + "(1 | ISO3)", ML, options)
         yield Printed(f"lmer-print-slope-ml-{name}", "sleepstudy", MODELS[0][2], ML, options)
-        yield Printed(f"lmer-print-slope-ml-{name}-short", "sleepstudy", MODELS[0][2], ML, options, short=True)
+        yield Printed(f"lmer-print-slope-ml-{name}-short", "sleepstudy", MODELS[0][2], ML, options, what="short")
 
 
 def tables() -> Iterator[PrintedTable]:

@@ -20,14 +20,14 @@ from compat.strategies import Problem, problems
 from refimpl import DataError, lm, ml_sandwich, ols, robcov, rrandom, vcov_cluster, vcov_hc, with_vcov
 from refimpl.formula import model_frame, model_matrix, parse
 from refimpl.linear import LinearFit
-from refimpl.sandwich import HC_FACTORS
+from refimpl.sandwich import HC_FACTORS, cluster_codes
 from tests.refimpl import exact as rational
 
 Array = np.ndarray
 CR_TYPES = ("CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3")
 
 
-def close(got: pd.DataFrame | Array, wanted: Array, digits: float = 1e-11) -> None:
+def assert_close(got: pd.DataFrame | Array, wanted: Array, digits: float = 1e-11) -> None:
     """Equal relative to sqrt(v_ii v_jj)."""
     size = np.sqrt(np.abs(np.diag(wanted)))
     np.testing.assert_allclose(np.asarray(got) / np.outer(size, size), wanted / np.outer(size, size), atol=digits)
@@ -125,7 +125,7 @@ def test_hc_is_the_diagonal_formula(problem: Problem) -> None:
     fit, book = fitted(problem), textbook(problem)
     for type in HC_FACTORS:
         V = vcov_hc(fit, type)
-        close(V, book.hc(type), BOOK)
+        assert_close(V, book.hc(type), BOOK)
         assert list(V.index) == list(V.columns) == list(problem.X.columns)
 
 
@@ -136,7 +136,7 @@ def test_cr_is_the_formula_with_a_matrix_for_each_cluster(problem: Problem) -> N
     for type in CR_TYPES:
         if type == "CR1p" and len(np.unique(g)) <= book.k:
             continue
-        close(vcov_cluster(fit, "g", type), book.cr(type, g), BOOK)
+        assert_close(vcov_cluster(fit, "g", type), book.cr(type, g), BOOK)
 
 
 @settings(max_examples=25, deadline=None)
@@ -174,7 +174,7 @@ def test_a_cluster_with_a_column_of_its_own_has_a_generalised_inverse() -> None:
     X = np.column_stack([np.ones(n), rng.normal(size=n), g == 2])
     data = pd.DataFrame(X, columns=["one", "x", "dummy"]).assign(y=rng.normal(size=n), g=g)
     fit = lm("y ~ x + dummy", data)
-    close(vcov_cluster(fit, "g", "CR2"), Textbook(X, data["y"].to_numpy()).cr("CR2", g), BOOK)
+    assert_close(vcov_cluster(fit, "g", "CR2"), Textbook(X, data["y"].to_numpy()).cr("CR2", g), BOOK)
 
 
 @pytest.mark.parametrize("type", ["CR2", "CR3"])
@@ -187,7 +187,7 @@ def test_adjustments_do_not_depend_on_units(type: str) -> None:
     one, other = (vcov_cluster(lm("y ~ a + b", d, weights="w"), g, type) for d in (data, moved))
     by = np.array([1, 2.0**40, 2.0**-40])
     np.testing.assert_allclose(other * np.outer(by, by), one, rtol=1e-11)
-    close(one, Textbook(X, data["y"].to_numpy(), data["w"].to_numpy()).cr(type, g))
+    assert_close(one, Textbook(X, data["y"].to_numpy(), data["w"].to_numpy()).cr(type, g))
 
 
 @pytest.mark.parametrize("condition", [1e2, 1e4, 1e6])
@@ -199,7 +199,7 @@ def test_only_the_condition_of_x_is_lost_and_not_its_square(condition: float) ->
     fit = lm("y ~ 0 + a + b + c", data)
     for groups, got in ((np.arange(14), vcov_hc(fit, "HC0")), (data["g"], vcov_cluster(fit, "g", "CR0"))):
         true = rational_cr0(X, data["y"].to_numpy(), list(groups))
-        close(got, true, 100 * condition * np.finfo(float).eps)
+        assert_close(got, true, 100 * condition * np.finfo(float).eps)
 
 
 def rational_cr0(X: Array, y: Array, groups: list[int]) -> Array:
@@ -242,11 +242,11 @@ def test_robcov_is_cr0_and_efron_divides_by_one_less_the_leverage() -> None:
     fit = ols("y ~ x + z", data)
     X, y, g = np.column_stack([np.ones(len(data)), data[["x", "z"]]]), data["y"].to_numpy(), data["g"].to_numpy()
     book = Textbook(X, y)
-    close(robcov(fit).vcov, book.hc("HC0"))
-    close(robcov(fit, method="efron").vcov, book.hc("HC3"))
-    close(robcov(fit, "g").vcov, book.cr("CR0", g))
+    assert_close(robcov(fit).vcov, book.hc("HC0"))
+    assert_close(robcov(fit, method="efron").vcov, book.hc("HC3"))
+    assert_close(robcov(fit, "g").vcov, book.cr("CR0", g))
     book.e = book.e / (1 - np.diag(book.H))
-    close(robcov(fit, "g", "efron").vcov, book.cr("CR0", g))
+    assert_close(robcov(fit, "g", "efron").vcov, book.cr("CR0", g))
 
 
 def test_robcov_keeps_the_fit_and_its_degrees_of_freedom() -> None:
@@ -300,7 +300,7 @@ def test_gaussian_likelihood_gives_robcov(cluster: str | None) -> None:
     data = load_data("clusters")
     information, scores = gaussian(data, "y ~ x + z")
     V = ml_sandwich(information, scores, None if cluster is None else data[cluster])
-    close(V, robcov(ols("y ~ x + z", data), cluster).vcov.to_numpy(), 1e-13)
+    assert_close(V, robcov(ols("y ~ x + z", data), cluster).vcov.to_numpy(), 1e-13)
     assert list(V.index) == list(V.columns) == ["(Intercept)", "x", "z"]
 
 
@@ -317,7 +317,7 @@ def test_logit_gives_rs_sandwich(case: Any) -> None:
     V = ml_sandwich(information, X * (y - mu)[:, None], None if cluster is None else case.data[cluster])
     wanted = load_expected(case, DEFAULT_STACK).quantities["vcov"]
     R = np.array([[number(v) for v in row.values()] for row in wanted.values()])
-    close(V, R, 1e-10)
+    assert_close(V, R, 1e-10)
 
 
 def test_there_are_logits_with_and_without_clusters() -> None:
@@ -339,7 +339,7 @@ def clones() -> dict[str, Array]:
 
 
 def test_without_the_extra_inverse_the_lecture_has_robcov(clones: dict[str, Array]) -> None:
-    close(clones["M"] @ clones["Q"] @ clones["M"], clones["robcov"], 1e-13)
+    assert_close(clones["M"] @ clones["Q"] @ clones["M"], clones["robcov"], 1e-13)
     assert [f"{v:.4f}" for v in np.sqrt(np.diag(clones["M"] @ clones["Q"] @ clones["M"]))] == ["0.0943", "0.1352"]
 
 
@@ -376,8 +376,8 @@ def test_squares_summed_within_clusters_are_not_clustered(clones: dict[str, Arra
         sum((u[j] ** 2 * np.outer(X[j], X[j]) for j in range(i, 1600, 100)), np.zeros((2, 2))) for i in range(100)
     )
     many = ols("bigY ~ bigX", load_data("clones-16"))
-    close(M @ square @ M, robcov(many).vcov.to_numpy(), 1e-12)
-    close(16 * M @ square @ M, robcov(many, "bigID").vcov.to_numpy(), 1e-12)
+    assert_close(M @ square @ M, robcov(many).vcov.to_numpy(), 1e-12)
+    assert_close(16 * M @ square @ M, robcov(many, "bigID").vcov.to_numpy(), 1e-12)
 
 
 # -- what the caller may give ----------------------------------------------------------------------------------------
@@ -394,6 +394,27 @@ def test_clusters_may_be_given_in_many_ways() -> None:
     two = vcov_cluster(fit, ["g", "t"])
     for cluster in ((g, t), {"a": g, "b": t}, data[["g", "t"]], ["g", t.to_numpy()], ["t", "g"]):
         pd.testing.assert_frame_equal(vcov_cluster(fit, cluster), two, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [
+        ([-128, 127, -128, 0], "int8"),
+        ([255, 0, 255, 7], "uint8"),
+        ([2**63 + 3, 2**63 + 1, 2**63 + 3, 2**63 + 2], "uint64"),
+        ([2**63 - 1, -(2**63), 2**63 - 1, 0], "int64"),
+        ([10**9, 10**9 + 5, 10**9, 10**9 + 1], "int32"),
+        ([3, 10**12, 3, -4], "int64"),
+        ([], "int64"),
+    ],
+)
+def test_integer_clusters_are_told_apart_whatever_their_size(values: list[int], type: str) -> None:
+    codes, G = cluster_codes(np.array(values, dtype=type))
+    assert G == len(set(values)) == len(set(codes.tolist()))
+    assert [a == b for a, b in itertools.combinations(codes.tolist(), 2)] == [
+        a == b for a, b in itertools.combinations(values, 2)
+    ]
+    assert sorted(set(codes.tolist())) == list(range(G))
 
 
 def test_clusters_are_taken_of_the_rows_used() -> None:

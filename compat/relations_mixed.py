@@ -13,7 +13,7 @@ import numpy as np
 from compat import strategies as draw
 from compat.cases import Case
 from compat.cells import Cell, Label, Labelled, labelled
-from compat.refits import Ask, Fit, Known, Rows, same, unchanged, zero
+from compat.refits import Ask, Fit, Floats, Known, Rows, same, unchanged, zero
 from compat.strategies import Drawn, Problem
 from compat.tolerance import Held
 
@@ -114,6 +114,31 @@ def slopes_in_other_units(fit: Ask, d: Drawn) -> Rows:
     shift = 2 * np.log(abs(a)) if d.type == "REML" else 0.0
     yield from same(other, "objective", one.known("objective").plus(shift))
     yield from unchanged(other, one, ("sigma", "is_singular", "nobs", "df_residual"))
+
+
+def slopes_from_another_origin(fit: Ask, d: Drawn) -> Rows:
+    """x -> x + b takes b times the slopes off the intercepts, theta turned accordingly, and leaves all else."""
+    p = grouped(d.problem)
+    b = float(d.b / 50 * p.frame["x1"].std())
+    one, other = fit(mixed(p, d, SLOPE)), fit(mixed(p.with_columns(x1=p.frame["x1"] + b), d, SLOPE))
+
+    def moved(values: Floats) -> Floats:
+        """Pairs of an intercept and a slope."""
+        pairs = values.reshape(-1, 2)
+        return np.column_stack([pairs[:, 0] - b * pairs[:, 1], pairs[:, 1]]).ravel()
+
+    def turned(theta: Floats) -> Floats:
+        """The lower triangular factor of A Lambda Lambda'A', with A = [[1, -b], [0, 1]] and Lambda of this theta."""
+        first, below, last = theta[0] - b * theta[1], theta[1], theta[2]
+        size = np.hypot(first, b * last)
+        return np.array([size, (first * below - b * last**2) / size, theta[0] * last / size])
+
+    for name in ("coef", "ranef", "coef_by_group"):
+        yield from same(other, name, one.known(name).through(moved))
+    yield from same(other, "theta", one.known("theta").through(turned))
+    A = np.array([[1.0, -b], [0.0, 1.0]])
+    yield from same(other, "vcov", one.known("vcov").through(lambda V: (A @ V.reshape(2, 2) @ A.T).ravel()))
+    yield from unchanged(other, one, ("sigma", "is_singular", "fitted", "residuals", *OF_THE_FIT))
 
 
 # -- copies ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,23 @@
+data("warpbreaks")
+fit <- lm(breaks ~ wool * tension, data = warpbreaks)
+summary(fit); anova(fit)
+AIC(fit); BIC(fit)
+confint(fit)
+library(sandwich)
+library(lmtest)
+data(ToothGrowth)
+tooth <- lm(len ~ supp + dose, ToothGrowth, subset = dose > 0.5 & len < 33)
+tooth
+summary(tooth) -> s
+s$r.squared; s$sigma
+coeftest(tooth, vcov = vcovHC)
+coeftest(tooth, vcov. = vcovHC, type = "HC1")
+coeftest(lm(mpg ~ wt + hp, mtcars), vcov = vcovCL, cluster = ~ carb)
+lm(mpg ~ wt, mtcars) |> summary() |> coef()
+library(magrittr)
+subset(mtcars, cyl == 4) %>% lm(mpg ~ wt, data = .) %>% summary()
+library(lme4)
+data(Penicillin)
+m <- lmer(diameter ~ 1 + (1 | plate) + (1 | sample), Penicillin, subset = plate != "a")
+print(m, digits = 4)
+confint(m, method = "Wald")
