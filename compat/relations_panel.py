@@ -257,7 +257,7 @@ def panel_relations(register: Register) -> Iterator[Any]:
         yield register(f"individuals-under-any-name-{model}", "plm", names, some, order=name_order)
         yield register(f"rows-in-any-order-plm-{model}", "plm", rows, some, order=draw.row_order)
     yield register("two-waves-are-differences", "plm", two_waves_are_differences, panels(times=(2, 2)))
-    waves = panels(times=(4, 6))  # more of them than slopes: by fewer clusters a covariance is singular and not summarised
+    waves = panels(times=(4, 6))  # more than slopes: by fewer clusters a covariance is singular
     yield register("double-clustering-is-a-sum", "plm_vcov", double_clustering_is_a_sum, waves)
     yield register("no-lags-are-white", "plm_vcov", no_lags_are_white, waves)
     yield register("f-test-is-anova", "plm_test anova", f_test_is_anova, some, type=effects)
