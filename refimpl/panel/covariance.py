@@ -121,12 +121,17 @@ class Parts:
         return np.asarray((self.X[now] * means[at][:, None]).T @ self.X[before])
 
     def pairs(self, lag: int) -> tuple[Array, Array]:
-        """Rows of one individual that are `lag` places apart in time, and the earlier of each."""
+        """Every two rows of one individual that are `lag` places apart in time: the later and the earlier of each."""
         cells = self.panel.cells
-        wanted = np.flatnonzero(self.panel.time.codes >= lag)
-        found = np.minimum(np.searchsorted(cells, cells[wanted] - lag), len(cells) - 1)
-        hit = cells[found] == cells[wanted] - lag
-        return wanted[hit], found[hit]
+        later = np.flatnonzero(self.panel.time.codes >= lag)
+        first = np.searchsorted(cells, cells[later] - lag)
+        if not self.panel.duplicated:
+            first = np.minimum(first, len(cells) - 1)
+            hit = cells[first] == cells[later] - lag
+            return later[hit], first[hit]
+        many = np.searchsorted(cells, cells[later] - lag, side="right") - first
+        nth = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+        return np.repeat(later, many), np.repeat(first, many) + nth
 
     def factor(self, type: str, inner: Inner, cluster: str) -> float:
         """The factor of type "sss", whose G is the rows where they are not clustered; else 1."""

@@ -241,7 +241,8 @@ def pcdtest(fit: PanelFit, test: CdTest = "cd") -> PanelTest:
 
     From the correlations r of every two individuals over the T_ij times they share: cd, lm (Breusch and Pagan 1980),
     sclm, bcsclm (Baltagi, Feng and Kao 2012; within models with individual effects only), rho and absrho, their mean
-    and mean absolute value. A pair with fewer than two common times is left out.
+    and mean absolute value. A pair with fewer than two common times is left out. Of several rows in a cell every pair
+    counts; plm 2.6-2 answers otherwise when such rows change places.
     """
     names = ("cd", "lm", "sclm", "bcsclm", "rho", "absrho")
     _need(test in names, f"test must be one of {', '.join(names)}; not {test!r}")
@@ -274,11 +275,13 @@ def pcdtest_heterogeneous(formula: str, data: Data, index: IndexLike = None, tes
 
 
 def correlations(u: Array, panel: PanelIndex) -> tuple[Array, Array]:
-    """r_ij and T_ij of every two individuals i > j that share two times or more, centred over those times."""
+    """r_ij and T_ij of every two individuals i > j that share two times or more, centred over those times.
+
+    Where an individual has several rows at a time, each is paired with each of the other's at that time.
+    """
     place, shape = (panel.id.codes, panel.time.codes), (panel.n, panel.T)
-    E = sparse.coo_array((u, place), shape).toarray()
-    S = sparse.coo_array((np.ones(len(u)), place), shape).toarray()
-    T, sums, squares, products = S @ S.T, E @ S.T, (E**2) @ S.T, E @ E.T
+    E, squared, S = (sparse.coo_array((x, place), shape).toarray() for x in (u, u**2, np.ones(len(u))))
+    T, sums, squares, products = S @ S.T, E @ S.T, squared @ S.T, E @ E.T
     with np.errstate(divide="ignore", invalid="ignore"):
         cross = products - sums * sums.T / T
         own = squares - sums**2 / T

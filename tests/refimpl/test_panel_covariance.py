@@ -313,3 +313,35 @@ def test_rows_twice_at_one_time_have_no_beck_and_katz() -> None:
     with pytest.raises(DataError) as refused:
         plm_vcov_bk(fit)
     assert refused.value.kind == "bad-option"
+
+
+@pytest.mark.parametrize("maxlag", [0, 1, 3])
+@pytest.mark.parametrize("inner", ["white", "diagavg"])
+def test_over_rows_twice_at_one_time_every_pair_counts(maxlag: int, inner: str) -> None:
+    with pytest.warns(UserWarning, match="duplicate couples"):
+        fit = plm("inv ~ value + capital", load_data("grunfeld-twice"), ("firm", "year"))
+    X, u, panel = fit.transformed_columns, fit.residual_values, fit.levels.panel
+    same = panel.id.codes[:, None] == panel.id.codes
+    apart = panel.time.codes[:, None] - panel.time.codes
+    meat = np.zeros((2, 2))
+    for lag in range(maxlag + 1):
+        pairs = same & (apart == lag) & ((lag > 0) | np.eye(len(u), dtype=bool))
+        E = np.where(pairs, np.outer(u, u), 0.0)
+        if inner == "diagavg":
+            for t in range(panel.T):
+                rows = (panel.time.codes == t)[:, None] & pairs
+                E = np.where(rows, E[rows].mean() if rows.any() else 0.0, E)
+        A = X.T @ E @ X * (1 - lag / (maxlag + 1))
+        meat += A if lag == 0 else A + A.T
+    bread = np.linalg.inv(X.T @ X)
+    found = plm_vcov_scc(fit, maxlag=maxlag, inner=inner)  # type: ignore[arg-type]
+    assert_close(found, bread @ meat @ bread)
+
+
+def test_whites_covariance_of_differences_knows_no_clusters() -> None:
+    """plm 2.6-2 has another by time where a cell has two rows; the case plm-vcov-twice-fd-white1-time shows it."""
+    with pytest.warns(UserWarning, match="duplicate couples"):
+        fit = plm("inv ~ value + capital", load_data("grunfeld-twice"), ("firm", "year"), "fd")
+    by_time = plm_vcov_hc(fit, "white1", cluster="time")
+    np.testing.assert_array_equal(by_time, plm_vcov_hc(fit, "white1"))
+    np.testing.assert_allclose(by_time, plm_vcov_nw(fit, maxlag=0), rtol=1e-12)

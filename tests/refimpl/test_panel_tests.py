@@ -172,3 +172,24 @@ def test_hausman_by_regression_is_the_same_whatever_the_order_of_the_terms() -> 
     one, other = (phtest_aux(f"inv ~ {terms}", data, INDEX) for terms in ("value + size", "size + value"))
     assert one.parameters == {"df": 1}
     assert one.statistic == pytest.approx(other.statistic, rel=1e-9)
+
+
+def test_dependence_over_rows_twice_at_one_time_counts_every_pair() -> None:
+    """plm 2.6-2 answers otherwise when the two rows change places; the case plm-test-twice-pcdtest shows it."""
+    data = load_data("grunfeld-twice")
+    with pytest.warns(UserWarning, match="duplicate couples"):
+        fit, turned = (plm(FORMULA, rows, INDEX) for rows in (data, data.iloc[::-1]))
+    u, panel = fit.residual_values, fit.levels.panel
+    total, count = 0.0, 0
+    for i in range(panel.n):
+        for j in range(i):
+            pairs = [
+                (u[a], u[b])
+                for a in np.flatnonzero(panel.id.codes == i)
+                for b in np.flatnonzero(panel.id.codes == j)
+                if panel.time.codes[a] == panel.time.codes[b]
+            ]
+            total += np.sqrt(len(pairs)) * float(np.corrcoef(np.array(pairs).T)[0, 1])
+            count += 1
+    np.testing.assert_allclose(pcdtest(fit).statistic, total / np.sqrt(count), rtol=1e-10)
+    np.testing.assert_allclose(pcdtest(turned).statistic, pcdtest(fit).statistic, rtol=1e-10)
