@@ -172,8 +172,7 @@ def pooled(fit: PanelFit) -> PanelFit:
     """The pooling model of a fit's formula and data."""
     if fit.model == "pooling":
         return fit
-    panel = fit.levels.panel
-    return plm(fit.formula, fit.data, (panel.id.name, panel.time.name), "pooling")
+    return plm(fit.formula, fit.data, fit.arguments.get("index"), "pooling")
 
 
 # ----------------------------------------------------------------------------------------------------------

@@ -193,3 +193,9 @@ def test_dependence_over_rows_twice_at_one_time_counts_every_pair() -> None:
             count += 1
     np.testing.assert_allclose(pcdtest(fit).statistic, total / np.sqrt(count), rtol=1e-10)
     np.testing.assert_allclose(pcdtest(turned).statistic, pcdtest(fit).statistic, rtol=1e-10)
+
+
+@pytest.mark.parametrize("index", ["firm", 10])
+def test_an_index_of_one_column_or_a_count_is_kept_for_the_pooling_model(index: Any) -> None:
+    found = plmtest(plm(FORMULA, load_data("grunfeld"), index))
+    np.testing.assert_allclose(found.statistic, plmtest(fit("pooling")).statistic, rtol=1e-12)
