@@ -97,9 +97,9 @@ class PanelIndex:
         """Distinct times."""
         return self.time.size
 
-    @cached_property
+    @property
     def cells(self) -> NDArray[np.int64]:
-        """One number for each row's (individual, time)."""
+        """One number for each row's (individual, time); made anew each time, since it is as long as a column."""
         return self.id.codes.astype(np.int64) * self.T + self.time.codes
 
     @cached_property

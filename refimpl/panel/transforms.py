@@ -106,17 +106,18 @@ class Crossed:
         u = (first - self.table @ v) * self.scale[:, None]
         return (v, u) if self.swapped else (u, v)
 
-    def fitted(self, u: Array, v: Array) -> Array:
-        """Z_1 u + Z_2 v, (n,), of effects of individuals (n_ids,) and of times (T,)."""
+    def take_away(self, A: Array, out: Array) -> None:
+        """Subtract from `out` (n, k), in place, the effects for each column of A (n, k)."""
+        u, v = self.effects(A)
         first, second = (v, u) if self.swapped else (u, v)
-        return self.big.spread(first) + self.small.spread(second)
+        for j in range(A.shape[1]):
+            out[:, j] -= self.big.spread(first[:, j])
+            out[:, j] -= self.small.spread(second[:, j])
 
     def deviations(self, A: Array) -> Array:
         """A less the effects for each of its columns, (n, k)."""
-        u, v = self.effects(A)
-        out: Array = np.empty(A.shape, order="F")
-        for j in range(A.shape[1]):
-            out[:, j] = A[:, j] - self.fitted(u[:, j], v[:, j])
+        out = np.array(A, order="F")
+        self.take_away(A, out)
         return out
 
 
@@ -128,28 +129,28 @@ def crossed(panel: PanelIndex, ratios: tuple[float, float] = (np.inf, np.inf)) -
     big, small = Groups(one), Groups(two)
     table = cell_counts(big, small)
     scale = first / (1.0 + first * big.counts) if np.isfinite(first) else 1.0 / big.counts
+    shared = (table.T @ (sparse.diags_array(scale) @ table)).toarray()
     free = np.arange(small.size if second > 0 else 0)
     if np.isinf(first) and np.isinf(second):
-        free = np.delete(free, first_of_each_part(table))
-    S = np.diag(small.counts + 1.0 / second if second > 0 else small.counts)
-    S -= (table.T @ (sparse.diags_array(scale) @ table)).toarray()
+        free = np.delete(free, first_of_each_part(shared))
+    S = np.diag(small.counts + 1.0 / second if second > 0 else small.counts) - shared
     factor = linalg.cho_factor(S[np.ix_(free, free)]) if len(free) else (np.empty((0, 0)), False)
     return Crossed(big, small, table, scale, free, factor, swapped)
 
 
 def cell_counts(rows: Groups, across: Groups) -> sparse.csr_array:
     """How many rows two groupings share, (size, size)."""
-    ones = np.ones(len(rows.codes))
-    return sparse.coo_array((ones, (rows.codes, across.codes)), shape=(rows.size, across.size)).tocsr()
+    ones, places = np.ones(len(rows.codes)), (rows.codes.astype(np.int32), across.codes.astype(np.int32))
+    return sparse.coo_array((ones, places), shape=(rows.size, across.size)).tocsr()
 
 
-def first_of_each_part(table: sparse.csr_array) -> Codes:
-    """The first column of each connected part of a bipartite graph."""
-    rows, columns = table.nonzero()
-    size = sum(table.shape)
-    graph = sparse.coo_array((np.ones(len(rows)), (rows, columns + table.shape[0])), shape=(size, size))
-    _, part = csgraph.connected_components(graph, directed=False)
-    _, first = np.unique(part[table.shape[0] :], return_index=True)
+def first_of_each_part(shared: Array) -> Codes:
+    """The first effect of each connected part of the panel: `shared` (f, f) is positive where two have a group alike.
+
+    That is a small graph; the one of all rows would be the longest thing in memory.
+    """
+    _, part = csgraph.connected_components(shared > 0, directed=False)
+    _, first = np.unique(part, return_index=True)
     return np.asarray(first, dtype=np.intp)
 
 
@@ -195,9 +196,7 @@ class Transformer:
         if self.balanced:
             return deviations(self.ids, deviations(self.times, deviations(self.ids, A)))
         once = self.crossed.deviations(A)
-        u, v = self.crossed.effects(once)  # once more for the last digits
-        for j in range(A.shape[1]):
-            once[:, j] -= self.crossed.fitted(u[:, j], v[:, j])
+        self.crossed.take_away(once, once)  # once more for the last digits
         return once
 
     def between(self, A: Array) -> Array:
