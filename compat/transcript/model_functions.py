@@ -332,9 +332,9 @@ def _without_options(a: Arguments) -> None:
 
 def formula_text(text: str) -> str | None:
     """R's text of a formula, or None where it is none."""
-    from refimpl.formula import parse
+    from refimpl.formula import PANEL_FUNCTIONS, parse
 
     try:
-        return str(parse(text))
+        return str(parse(text, PANEL_FUNCTIONS))
     except (FormulaError, RecursionError):
         return None

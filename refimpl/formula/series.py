@@ -68,11 +68,6 @@ class PanelRows:
         """The complete rows by individual and time, ties as they stand."""
         return np.flatnonzero(self.complete)[np.argsort(self.cells[self.complete], kind="stable")]
 
-    @cached_property
-    def sorted_cells(self) -> npt.NDArray[np.int64]:
-        """The cells in that order."""
-        return self.cells[self.order]
-
     def earlier(self, k: float, by_row: bool) -> Codes:
         """For each row the row whose value a lag of k takes, -1 for none, (n,).
 
@@ -86,13 +81,15 @@ class PanelRows:
         return found
 
     def _times_before(self, k: float) -> Codes:
-        place = {number: code for code, number in reversed(list(enumerate(self.when.tolist())))}
-        target = np.array([place.get(number, -1) for number in (self.when - k).tolist()], dtype=np.int64)
-        wanted = target[self.times[self.order]]
-        cells = self.ids[self.order].astype(np.int64) * len(self.when) + wanted
-        at = np.minimum(np.searchsorted(self.sorted_cells, cells), len(cells) - 1)
-        there = (wanted >= 0) & (self.sorted_cells[at] == cells) if len(cells) else np.zeros(0, bool)
-        return np.where(there, self.order[at], -1) if len(cells) else at
+        numbers, place = np.unique(self.when, return_inverse=True)
+        before = np.minimum(np.searchsorted(numbers, numbers - k), max(len(numbers) - 1, 0))
+        earlier = np.where(numbers[before] == numbers - k, before, -1)  # of each number, the place of it less k
+        ids, now = self.ids[self.order].astype(np.int64), place[self.times[self.order]]
+        cells, wanted = ids * len(numbers) + now, ids * len(numbers) + earlier[now]
+        rank = np.argsort(cells, kind="stable")
+        at = np.minimum(np.searchsorted(cells, wanted, sorter=rank), max(len(cells) - 1, 0))
+        there = (earlier[now] >= 0) & (cells[rank[at]] == wanted)
+        return np.where(there, self.order[rank[at]], -1)
 
     def _rows_before(self, k: int) -> Codes:
         at = np.arange(len(self.order)) - k

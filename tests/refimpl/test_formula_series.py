@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compat.cases import load_data
 from refimpl import DataError, FormulaError, PanelFit, lm, lmer, plm
@@ -158,6 +160,12 @@ def test_times_are_numbers_where_all_are_and_else_places(
     assert_rows(values("lag(x, 1, 'row')", data), by_row)
 
 
+def test_two_names_of_one_number_are_one_time() -> None:
+    data = pd.DataFrame({"id": [1, 1, 1, 1, 2, 2], "t": ["1", "01", "2", "3", "1", "2"], "x": [1.0, 2, 3, 4, 5, 6]})
+    assert_rows(values("lag(x)", data), [_, _, 2, 3, _, 5])
+    assert_rows(values("lead(x)", data), [3, 3, 4, _, 6, _])
+
+
 def test_a_row_without_index_has_no_neighbour_and_no_group() -> None:
     holed = DATA.assign(t=DATA["t"].astype(float).where(DATA["n"] != 1))
     assert_rows(values("lag(x)", holed), [_, _, _, 4, 11, _, 12, _])
@@ -278,3 +286,48 @@ def test_an_individual_alone_counts_its_times_for_the_lags() -> None:
     np.testing.assert_array_equal(one.coef, grunfeld("inv ~ lag(value)", data).coef)
     with pytest.raises(DataError, match="0 "):
         grunfeld("inv ~ lag(value, 20)", data)
+
+
+# -- against the definitions, on any panel ----------------------------------------------------------------------------
+
+
+@st.composite
+def indexes(draw: st.DrawFn) -> PanelRows:
+    """Rows in any order: gaps, rows twice in a cell, rows without individual or time, times with gaps of their own."""
+    n = draw(st.integers(1, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    T = draw(st.integers(1, 8))
+    when = np.sort(rng.choice(12, T, replace=False)).astype(float)
+    ids, times = rng.integers(0, draw(st.integers(1, 5)), n), rng.integers(0, T, n)
+    gone = rng.random((2, n)) < draw(st.sampled_from([0.0, 0.2]))
+    return PanelRows(np.where(gone[0], -1, ids), np.where(gone[1], -1, times), when, lambda x: x)
+
+
+@given(indexes(), st.integers(-3, 3))
+def test_every_row_finds_the_one_before(rows: PanelRows, k: int) -> None:
+    n = len(rows.ids)
+    whole = [i for i in range(n) if rows.ids[i] >= 0 and rows.times[i] >= 0]
+    in_order = sorted(whole, key=lambda i: (rows.ids[i], rows.times[i], i))
+    by_time, by_row = np.full(n, -1), np.full(n, -1)
+    for place, i in enumerate(in_order):
+        then = rows.when[rows.times[i]] - k
+        found = [j for j in whole if rows.ids[j] == rows.ids[i] and rows.when[rows.times[j]] == then]
+        by_time[i] = min(found, default=-1)
+        if 0 <= place - k < len(in_order):
+            j = in_order[place - k]
+            by_row[i] = j if rows.ids[j] == rows.ids[i] and rows.times[i] - rows.times[j] == k else -1
+    if k == 0:
+        by_time = by_row = np.arange(n)
+    np.testing.assert_array_equal(rows.earlier(float(k), by_row=False), by_time)
+    np.testing.assert_array_equal(rows.earlier(float(k), by_row=True), by_row)
+
+
+def test_what_is_whole_stays_whole() -> None:
+    kinds = {
+        text: frame(text).values[0].kind for text in ("lag(n)", "lag(l)", "diff(n)", "diff(l)", "diff(x)", "Sum(n)")
+    }
+    assert kinds == {
+        "lag(n)": "integer", "lag(l)": "logical", "diff(n)": "integer", "diff(l)": "integer", "diff(x)": "double",
+        "Sum(n)": "integer",
+    }  # fmt: skip
+    assert frame("Within(n)").values[0].kind == "double"
