@@ -166,6 +166,13 @@ def test_two_names_of_one_number_are_one_time() -> None:
     assert_rows(values("lead(x)", data), [3, 3, 4, _, 6, _])
 
 
+def test_nobody_lags_somebody_else() -> None:
+    after = pd.DataFrame({"id": [1, 1, 2, 2], "t": [1, 2, 3, 4], "x": [1.0, 2, 3, 4]})
+    for text, wanted in (("lag(x)", [_, 1, _, 3]), ("lead(x)", [2, _, 4, _])):
+        assert_rows(values(text, after), wanted)
+        assert_rows(values(text.replace(")", ", 1, 'row')"), after), wanted)
+
+
 def test_a_row_without_index_has_no_neighbour_and_no_group() -> None:
     holed = DATA.assign(t=DATA["t"].astype(float).where(DATA["n"] != 1))
     assert_rows(values("lag(x)", holed), [_, _, _, 4, 11, _, 12, _])
