@@ -369,3 +369,10 @@ def test_frozen_answers_hold_no_value_of_python() -> None:
     (found,) = load_cases("plm-grunfeld-within")
     text = json.dumps(load_expected(found, DEFAULT_STACK).provenance.packages)
     assert json.loads(text)["plm"] == "2.6-2"
+
+
+def test_an_offset_is_taken_off_the_response() -> None:
+    """plm 2.6-2 drops it without a word; the case plm-offset-pooling shows it."""
+    data = load_data("grunfeld")
+    found = plm("inv ~ value + offset(capital)", data, INDEX, "pooling")
+    np.testing.assert_allclose(found.coef, lm("inv ~ value + offset(capital)", data).coef, rtol=1e-13)
