@@ -470,7 +470,7 @@ def plm(
 
     `index`: (individual, time) columns of `data`; see panel_index. In the formula they are factors, whatever they are
     in `data`. `weights`: for pooling and within models. Rows with a missing value in a variable are left out; a pair
-    of individual and time that occurs twice is warned of.
+    of individual and time that occurs twice is warned of, and so is an offset, which plm takes no notice of.
     Instruments (y ~ x | z) and plm's lag, lead, diff, Between and Within in formulas are refused.
     Raises FormulaError, and DataError: unknown-column, no-rows, non-numeric-response, infinite-values,
     one-level-factor, missing-index, bad-option, empty-model, not-estimable; RankDeficient (see variance_components).
@@ -540,7 +540,7 @@ def panel_data(frame: ModelFrame, design: ModelMatrix, panel: PanelIndex) -> Pan
     if y is None:
         raise DataError("non-numeric-response", "the formula has no response")
     if frame.offset is not None:
-        y = y - frame.offset
+        warnings.warn("an offset is left out, as plm leaves it out without a word", UserWarning, stacklevel=3)
     used = (panel.take(frame.kept) if frame.n_dropped else panel).complete()
     X, rows, weights = design.X, frame.row_labels, frame.extra.get(WEIGHTS)
     if not used.ordered:
