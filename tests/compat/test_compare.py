@@ -101,6 +101,7 @@ def test_labels_are_texts_whatever_the_index_holds() -> None:
         (math.inf, math.inf, 16.0),
         (1.0 + 2**-52, 1.0, -math.log10(2**-52)),
         (2e300, 1e300, 0.0),
+        (1e-20, 0.0, 16.0),
     ],
 )
 def test_digits_are_the_logarithm_of_the_relative_difference(got: float, expected: float, shared: float) -> None:
