@@ -174,6 +174,15 @@ def test_other_labels_are_a_difference(tree: Path) -> None:
     assert became.detail == "cells gone: ['coef[x]'], new: ['coef[z]']"
 
 
+def test_another_message_of_an_error_is_a_difference(tree: Path) -> None:
+    error = {"kind": "unknown-column", "message": "object 'nothing' not found"}
+    freeze_one(tree, FakeStack({"error": error, "warnings": []}), "lm-error-unknown-column")
+    other = {**error, "message": "object 'something' not found"}
+    became = freeze_one(tree, FakeStack({"error": other, "warnings": []}), "lm-error-unknown-column")
+    assert became.status is Status.NUMBERS
+    assert "object 'nothing' not found" in became.detail
+
+
 def test_another_provenance_is_told_by_name(tree: Path) -> None:
     freeze_one(tree, FakeStack())
     became = freeze_one(tree, FakeStack(told={**FACTS, "blas": "openblas"}))

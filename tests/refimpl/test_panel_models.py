@@ -218,7 +218,9 @@ def test_effects_less_the_first_or_the_mean_are_tested_as_they_are_shown(
     type: Any, firm: str, estimate: float, statistic: float, p_value: float
 ) -> None:
     table = fixef(plm("inv ~ value + capital", load_data("grunfeld"), ("firm", "year")), type=type)
-    np.testing.assert_allclose(table.loc[firm, ["estimate", "statistic", "p_value"]], [estimate, statistic, p_value], rtol=1e-10)
+    np.testing.assert_allclose(
+        table.loc[firm, ["estimate", "statistic", "p_value"]], [estimate, statistic, p_value], rtol=1e-10
+    )
     assert len(table) == (9 if type == "dfirst" else 10)
 
 
