@@ -10,7 +10,19 @@ import pytest
 
 from compat.cases import Case, load_cases
 from compat.cells import Cell, NotCells, cells, labelled
-from compat.compare import BAD, MEANING, Defect, Failure, Row, Verdict, compare, digits, excuse
+from compat.compare import (
+    BAD,
+    MEANING,
+    Defect,
+    Failure,
+    Row,
+    Verdict,
+    compare,
+    compare_quantity,
+    digits,
+    excuse,
+)
+from compat.tolerance import Held
 from tests.compat.fakes import Quantities, frozen_values
 
 NAN = float("nan")
@@ -82,6 +94,17 @@ def test_what_has_no_cells_is_refused(value: Any, said: str) -> None:
 
 def test_labels_are_texts_whatever_the_index_holds() -> None:
     assert labelled(pd.Series([1.0, 2.0], index=[1, 2])).labels == (("1",), ("2",))
+
+
+def test_where_everything_is_allowed_anything_will_do() -> None:
+    limits = Held(np.array([math.inf]), "nothing is known")
+    rows = compare_quantity("coef", labelled({"a": NAN}), labelled({"a": 1.0}), limits)
+    assert [row.verdict for row in rows] == [Verdict.MATCH]
+
+
+def test_missing_cells_are_the_same_cells() -> None:
+    assert labelled({"a": NAN, "b": 1.0}).equals(labelled({"a": NAN, "b": 1.0}))
+    assert not labelled({"a": NAN, "b": 1.0}).equals(labelled({"b": 1.0, "a": NAN}))
 
 
 # -- digits ----------------------------------------------------------------------------------------------------------
@@ -294,6 +317,12 @@ def test_fewer_certified_digits_than_r_are_unexplained(case: Case) -> None:
 @pytest.mark.parametrize("factor", [1.9e-9, 1e-9, 1e-12, 0.0])
 def test_as_many_certified_digits_as_r_match(case: Case, factor: float) -> None:
     assert certified_rows(case, factor)["coef[certified]"].verdict is Verdict.MATCH
+
+
+def test_of_an_algebraic_quantity_being_near_the_truth_is_not_enough(case: Case) -> None:
+    got, expected = {"coef": {"wt": 1 + 9e-13}}, {"coef": {"wt": 1.0}}
+    rows = compare(case, got, expected, {"coef": {"wt": "1.00000000000000"}})
+    assert [row.verdict for row in rows] == [Verdict.MATCH, Verdict.UNEXPLAINED]
 
 
 def test_certified_values_under_other_names_are_taken_in_order(case: Case) -> None:

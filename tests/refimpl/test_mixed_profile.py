@@ -16,6 +16,7 @@ from refimpl.least_squares import ols
 from refimpl.linalg import Array
 from refimpl.mixed import blocks as blocks_room
 from refimpl.mixed import levels
+from refimpl.mixed import profile as profile_room
 from refimpl.mixed.blocks import Blocks, Term
 from refimpl.mixed.objective import dense_terms, profiled_deviance
 from refimpl.mixed.profile import Point, evaluate, triangles, vector
@@ -206,6 +207,19 @@ def test_cross_products_that_are_differences_give_the_normative_objective(
     Z, Lambda = model.dense()
     wanted = profiled_deviance(X, y, Z, Lambda, True, model.w)
     assert evaluate(blocks, model.scaled(blocks), True).objective == pytest.approx(wanted.objective, rel=1e-12)
+
+
+def test_conditional_covariances_are_the_same_a_few_levels_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(10)
+    one, two = (codes.ravel() for codes in np.indices((9, 4)))
+    terms = (Term(one, 9, np.ones((36, 1))), Term(two, 4, np.ones((36, 1))))
+    factors = (np.array([[0.7]]), np.array([[1.2]]))
+    model = Drawn(np.ones((36, 1)), rng.normal(size=36), None, terms, factors, True)
+    blocks = model.blocks
+    at_once = evaluate(blocks, model.scaled(blocks), True).conditional
+    monkeypatch.setattr(profile_room, "LEVELS_AT_ONCE", 2)
+    for got, wanted in zip(evaluate(blocks, model.scaled(blocks), True).conditional, at_once, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-13)
 
 
 def test_normative_text_takes_a_row_of_no_weight_for_none() -> None:
