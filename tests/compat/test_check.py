@@ -92,6 +92,7 @@ def test_what_an_implementation_does_not_provide_is_counted_as_that(tree: Path) 
     found = results(tree, Raising(NotProvided("not this one")))
     assert set(verdicts(found).values()) == {Verdict.NOT_PROVIDED}
     assert {row.reason for result in found for row in result.rows} == {"not this one"}
+    assert {result.compared for result in found} == {0}
 
 
 def test_a_run_in_which_nothing_was_compared_fails(tree: Path) -> None:

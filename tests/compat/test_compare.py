@@ -22,7 +22,7 @@ from compat.compare import (
     digits,
     excuse,
 )
-from compat.tolerance import Held
+from compat.tolerance import Held, Second
 from tests.compat.fakes import Quantities, frozen_values
 
 NAN = float("nan")
@@ -96,10 +96,30 @@ def test_labels_are_texts_whatever_the_index_holds() -> None:
     assert labelled(pd.Series([1.0, 2.0], index=[1, 2])).labels == (("1",), ("2",))
 
 
+@pytest.mark.parametrize("verdict", [Verdict.STRUCTURE, Verdict.ERROR, Verdict.CANDIDATE_NOT_CONVERGED])
+def test_a_defect_of_r_excuses_numbers_and_nothing_else(verdict: Verdict) -> None:
+    defect = Defect("r-fake", "lm-*", ("coef",), "it is off")
+    row = Row(Cell("coef", ("a",)), verdict)
+    assert excuse([row], "r-fake", "lm-mtcars", [defect]) == [row]
+
+
 def test_where_everything_is_allowed_anything_will_do() -> None:
     limits = Held(np.array([math.inf]), "nothing is known")
     rows = compare_quantity("coef", labelled({"a": NAN}), labelled({"a": 1.0}), limits)
     assert [row.verdict for row in rows] == [Verdict.MATCH]
+
+
+def test_rows_and_columns_of_a_table_are_not_exchanged() -> None:
+    table = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], index=["a", "b"], columns=["c", "d"])
+    assert labelled(table).as_dict() == {("a", "c"): 1.0, ("a", "d"): 2.0, ("b", "c"): 3.0, ("b", "d"): 4.0}
+
+
+@pytest.mark.parametrize(("behind", "verdict"), [(True, Verdict.REFERENCE_NOT_CONVERGED), (False, Verdict.MATCH)])
+def test_a_second_place_for_the_cells_is_where_it_was_shifted_to(behind: bool, verdict: Verdict) -> None:
+    limits = Held(np.array([1e-9]), "near", second=Second(np.array([0.5]), np.array([1e-9]), "elsewhere", behind))
+    for got, wanted in ((1.5, verdict), (0.5, Verdict.UNEXPLAINED), (1.0, Verdict.MATCH)):
+        (row,) = compare_quantity("coef", labelled({"a": got}), labelled({"a": 1.0}), limits)
+        assert row.verdict is wanted
 
 
 def test_missing_cells_are_the_same_cells() -> None:

@@ -138,6 +138,13 @@ def test_what_lacks_a_label_is_explained_by_nothing() -> None:
     assert not any(said.startswith("standard errors of maximum") for said in found["std_error"])
 
 
+def test_an_accepted_convention_does_not_excuse_another_order() -> None:
+    port = changed("std_error", lambda se, found: (of_ml(1.0, found) * se).iloc[::-1])
+    result = judged("lm-mtcars", port, "standard errors of maximum likelihood")
+    assert verdicts(result)["std_error"] == {Verdict.MATCH_UNDER_CONVENTION, Verdict.STRUCTURE}
+    assert result.verdict is Verdict.STRUCTURE
+
+
 def test_what_is_classical_has_no_options_of_robcov() -> None:
     (plain, *others) = neighbours("robcov", {"cluster": "g", "method": "huber", "weights": "w"})
     assert (plain.estimator, plain.options) == ("ols", {"weights": "w"})

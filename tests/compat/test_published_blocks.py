@@ -140,6 +140,8 @@ Signif. codes:
 def test_a_table_wrapped_at_a_narrow_page_is_one_table() -> None:
     block = only("Oneway (individual) effect Between Model\n" + NARROW)
     assert (block.kind, block.facts["model"], block.facts["effect"]) == ("plm", "between", "individual")
+    block = only("Oneway (time) effect Within Model\n" + NARROW)
+    assert (block.facts["model"], block.facts["effect"]) == ("within", "time")
     assert [(row, token.text) for row, token in block.marks] == [("value", "**")]
     found = cells(block)
     assert {name: text for name, text in found.items() if "legend" not in name} == {
