@@ -415,7 +415,7 @@ def test_a_fit_is_singular_below_lme4s_limit_of_theta(theta: float, singular: bo
 
 def test_a_correlation_with_what_does_not_vary_is_missing() -> None:
     fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
-    flat = replace(fit.optimum, factors=tuple(scaled_factors(fit.blocks, [1.0, 0.0, 0.0])))
+    flat = replace(fit.optimum, factors=tuple(scaled_factors(fit.blocks, [0.0, 0.0, 1.0])))
     assert np.isnan(replace(fit, optimum=flat).cor).all()
     assert fit.cor.between(0, 1).all()
 
