@@ -420,6 +420,15 @@ def test_a_correlation_with_what_does_not_vary_is_missing() -> None:
     assert fit.cor.between(0, 1).all()
 
 
+def test_the_table_of_variances_has_r_s_columns() -> None:
+    table = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy")).varcorr()
+    assert table["grp"].tolist() == ["Subject", "Subject", "Subject", "Residual"]  # as.data.frame(VarCorr(m))
+    assert table["var1"].fillna("NA").tolist() == ["(Intercept)", "Days", "(Intercept)", "NA"]
+    assert table["var2"].fillna("NA").tolist() == ["NA", "NA", "Days", "NA"]
+    np.testing.assert_allclose(table["vcov"], [612.1002, 35.07171, 9.604409, 654.94], rtol=1e-4)
+    np.testing.assert_allclose(table["sdcor"], [24.74066, 5.922138, 0.06555124, 25.5918], rtol=1e-4)
+
+
 def test_coefficients_of_a_group_add_what_all_its_terms_say_of_a_column() -> None:
     x, _X, y = layout()
     g = GROUP.astype(str)
