@@ -275,7 +275,7 @@ def vcov_cluster(
     Several dimensions are added and subtracted by inclusion and exclusion (Cameron, Gelbach and Miller 2011):
     `small_sample` "component" takes each part's own G, "min" the smallest G of the dimensions for all;
     `multi0` takes every row by itself for the last part (Ma 2014; sandwich::vcovCL, whose HC0 to HC3 with their
-    default `cadjust` are CR1, CR1S, CR2 and CR3 here).
+    default `cadjust` are CR1, CR1S, CR2 and CR3 here); of a single clustering it only takes off the factor, as there.
     Raises DataError: bad-option, unknown-column, cluster-length, cluster-missing.
     """
     check_option("type", type, CR_FACTORS)
@@ -298,6 +298,8 @@ def vcov_cluster(
             continue
         codes, G = intersection(part)
         times = CR_FACTORS[type](smallest if small_sample == "min" else G, len(codes), fit.rank)
+        if multi0 and len(dimensions) == 1:
+            times = (G - 1) / G if type in ("CR2", "CR3") else 1.0
         vcov += sign * times * outer_sum(cluster_influence(solution, codes, G, type))
     return frame_of(fit, vcov)
 

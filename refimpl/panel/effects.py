@@ -33,7 +33,8 @@ def fixef(
 
     `effect` of a two-way model: individual (the default; the first time's effect is 0), time (the first individual's
     is 0), or twoways, their sum at each row. `type`: as they are, less the first, or less their mean weighted by rows.
-    The standard errors are those of the levels for every type, as in plm (2.6-2: fixef). In an unbalanced two-way
+    The standard errors are those of what is shown, but of the levels for dmean, as in plm (2.6-2: fixef; R's summary
+    of a model with dummies has those of dfirst). In an unbalanced two-way
     model plm's "individual" and "time" do not add up to its own "twoways" where an individual lacks the first time or
     the first individual lacks a time; these do.
     Raises DataError `bad-option` for another model or option.
@@ -45,7 +46,7 @@ def fixef(
     values, weights, labels = _level_effects(fit, chosen)
     table = pd.DataFrame({"estimate": values}, index=pd.Index(labels))
     if fit.effect != "twoways":
-        table["std_error"] = _level_errors(fit, vcov)
+        table["std_error"] = _effect_errors(fit, vcov, less_first=type == "dfirst")
     if type != "level":
         table["estimate"] -= values[0] if type == "dfirst" else weights @ values / weights.sum()
     if fit.effect != "twoways":
@@ -78,15 +79,20 @@ def _level_effects(fit: PanelFit, effect: str) -> tuple[Array, Array, list[str]]
     return ids[panel.id.codes] + times[panel.time.codes], np.ones(panel.N), labels
 
 
-def _level_errors(fit: PanelFit, vcov: pd.DataFrame | VcovFunction | None) -> Array:
-    """sqrt(s2 / T_i + x_i' V x_i) with the group means x_i (Greene 2012, 11-25)."""
+def _effect_errors(fit: PanelFit, vcov: pd.DataFrame | VcovFunction | None, less_first: bool) -> Array:
+    """sqrt(s2 / T_i + x_i' V x_i) with the group means x_i (Greene 2012, 11-25).
+
+    Less the first it is sqrt(s2 (1 / T_i + 1 / T_1) + (x_i - x_1)' V (x_i - x_1)), for the first itself of no meaning.
+    """
     if vcov is None:
         V = fit.error_variance * fit.solution.xtx_inverse
     else:
         V = (vcov(fit) if callable(vcov) else vcov).loc[fit.coef_names, fit.coef_names].to_numpy()
     groups = fit.transformer.groups
-    means = groups.means(fit.levels.X[:, fit.coefficient_columns])
-    return np.asarray(np.sqrt(fit.error_variance / groups.counts + np.einsum("ij,ij->i", means @ V, means)))
+    means, shares = groups.means(fit.levels.X[:, fit.coefficient_columns]), 1 / groups.counts
+    if less_first:
+        means, shares = means - means[0], shares + shares[0]
+    return np.asarray(np.sqrt(fit.error_variance * shares + np.einsum("ij,ij->i", means @ V, means)))
 
 
 def within_intercept(fit: PanelFit, vcov: VcovFunction | None = None) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from compat.cases import Case, load_cases
 from compat.check import Result, check, totals
 from compat.compare import Verdict
 from compat.data import DataUnavailable
-from compat.implementations import NotAvailable, Refused, Unavailable
+from compat.implementations import NotAvailable, NotProvided, Refused, Unavailable
 from tests.compat.fakes import Quantities, Raising, Replay
 from tests.compat.trees import STACK, alter_digit, case_file, expected_file, rewrite, small_tree
 
@@ -86,6 +86,13 @@ def test_what_an_implementation_raises_costs_one_case(
     found = results(tree, Raising(error), Replay(), glob="lm-mtcars")
     assert [result.verdict for result in found] == [verdict, Verdict.MATCH]
     assert [row.reason for row in found[0].rows] == [said]
+
+
+def test_what_an_implementation_does_not_provide_is_counted_as_that(tree: Path) -> None:
+    found = results(tree, Raising(NotProvided("not this one")))
+    assert set(verdicts(found).values()) == {Verdict.NOT_PROVIDED}
+    assert {row.reason for result in found for row in result.rows} == {"not this one"}
+    assert {result.compared for result in found} == {0}
 
 
 def test_a_run_in_which_nothing_was_compared_fails(tree: Path) -> None:

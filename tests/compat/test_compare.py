@@ -10,7 +10,19 @@ import pytest
 
 from compat.cases import Case, load_cases
 from compat.cells import Cell, NotCells, cells, labelled
-from compat.compare import BAD, MEANING, Defect, Failure, Row, Verdict, compare, digits, excuse
+from compat.compare import (
+    BAD,
+    MEANING,
+    Defect,
+    Failure,
+    Row,
+    Verdict,
+    compare,
+    compare_quantity,
+    digits,
+    excuse,
+)
+from compat.tolerance import Held, Second
 from tests.compat.fakes import Quantities, frozen_values
 
 NAN = float("nan")
@@ -84,6 +96,37 @@ def test_labels_are_texts_whatever_the_index_holds() -> None:
     assert labelled(pd.Series([1.0, 2.0], index=[1, 2])).labels == (("1",), ("2",))
 
 
+@pytest.mark.parametrize("verdict", [Verdict.STRUCTURE, Verdict.ERROR, Verdict.CANDIDATE_NOT_CONVERGED])
+def test_a_defect_of_r_excuses_numbers_and_nothing_else(verdict: Verdict) -> None:
+    defect = Defect("r-fake", "lm-*", ("coef",), "it is off")
+    row = Row(Cell("coef", ("a",)), verdict)
+    assert excuse([row], "r-fake", "lm-mtcars", [defect]) == [row]
+
+
+def test_where_everything_is_allowed_anything_will_do() -> None:
+    limits = Held(np.array([math.inf]), "nothing is known")
+    rows = compare_quantity("coef", labelled({"a": NAN}), labelled({"a": 1.0}), limits)
+    assert [row.verdict for row in rows] == [Verdict.MATCH]
+
+
+def test_rows_and_columns_of_a_table_are_not_exchanged() -> None:
+    table = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], index=["a", "b"], columns=["c", "d"])
+    assert labelled(table).as_dict() == {("a", "c"): 1.0, ("a", "d"): 2.0, ("b", "c"): 3.0, ("b", "d"): 4.0}
+
+
+@pytest.mark.parametrize(("behind", "verdict"), [(True, Verdict.REFERENCE_NOT_CONVERGED), (False, Verdict.MATCH)])
+def test_a_second_place_for_the_cells_is_where_it_was_shifted_to(behind: bool, verdict: Verdict) -> None:
+    limits = Held(np.array([1e-9]), "near", second=Second(np.array([0.5]), np.array([1e-9]), "elsewhere", behind))
+    for got, wanted in ((1.5, verdict), (0.5, Verdict.UNEXPLAINED), (1.0, Verdict.MATCH)):
+        (row,) = compare_quantity("coef", labelled({"a": got}), labelled({"a": 1.0}), limits)
+        assert row.verdict is wanted
+
+
+def test_missing_cells_are_the_same_cells() -> None:
+    assert labelled({"a": NAN, "b": 1.0}).equals(labelled({"a": NAN, "b": 1.0}))
+    assert not labelled({"a": NAN, "b": 1.0}).equals(labelled({"b": 1.0, "a": NAN}))
+
+
 # -- digits ----------------------------------------------------------------------------------------------------------
 
 
@@ -101,6 +144,7 @@ def test_labels_are_texts_whatever_the_index_holds() -> None:
         (math.inf, math.inf, 16.0),
         (1.0 + 2**-52, 1.0, -math.log10(2**-52)),
         (2e300, 1e300, 0.0),
+        (1e-20, 0.0, 16.0),
     ],
 )
 def test_digits_are_the_logarithm_of_the_relative_difference(got: float, expected: float, shared: float) -> None:
@@ -293,6 +337,12 @@ def test_fewer_certified_digits_than_r_are_unexplained(case: Case) -> None:
 @pytest.mark.parametrize("factor", [1.9e-9, 1e-9, 1e-12, 0.0])
 def test_as_many_certified_digits_as_r_match(case: Case, factor: float) -> None:
     assert certified_rows(case, factor)["coef[certified]"].verdict is Verdict.MATCH
+
+
+def test_of_an_algebraic_quantity_being_near_the_truth_is_not_enough(case: Case) -> None:
+    got, expected = {"coef": {"wt": 1 + 9e-13}}, {"coef": {"wt": 1.0}}
+    rows = compare(case, got, expected, {"coef": {"wt": "1.00000000000000"}})
+    assert [row.verdict for row in rows] == [Verdict.MATCH, Verdict.UNEXPLAINED]
 
 
 def test_certified_values_under_other_names_are_taken_in_order(case: Case) -> None:

@@ -16,7 +16,10 @@ from compat.compare import Verdict
 from compat.conventions import CLOSED_FORMS
 from compat.conventions.explain import conventions
 from compat.conventions.minimum_norm import minimum_norm
+from compat.conventions.neighbours import neighbours
 from compat.expected import DEFAULT_STACK
+from refimpl import lm
+from refimpl.distributions import t_quantile
 
 Answer = Mapping[str, Any]
 
@@ -111,6 +114,46 @@ def test_dependent_columns_kept_by_a_generalised_inverse_are_noticed(case: str) 
     found = told(judged(case, shortest))
     assert set(found) == {"coef", "std_error", "statistic", "p_value", "conf_low", "conf_high", "vcov"}
     assert all(said.startswith("these are the numbers of a generalised inverse") for (said,) in found.values())
+
+
+@pytest.mark.parametrize("case", ["lm-aliased-middle", "lm-weights-aliased"])
+def test_the_generalised_inverse_gives_the_variances_of_the_fitted_values(case: str) -> None:
+    """V is another where columns depend on each other, X V X' is not; and limits are of the level asked for."""
+    (one,) = load_cases(case)
+    if "weights" in one.options:  # which are all one there
+        one = one.with_data(one.data.assign(one=1.0 + np.arange(len(one.data)) % 3))
+    fit = lm(one.formula, one.data, weights=one.options.get("weights"))
+    found = minimum_norm(replace(one, options={**one.options, "level": 0.9}))
+    X = fit.design.X
+    wanted = X[:, fit.solution.kept] @ fit.vcov_kept @ X[:, fit.solution.kept].T
+    np.testing.assert_allclose(X @ found["vcov"].to_numpy() @ X.T, wanted, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(X @ found["coef"].to_numpy(), fit.solution.fitted, rtol=1e-8, atol=1e-9)
+    half = t_quantile(0.95, fit.df_residual) * found["std_error"]
+    np.testing.assert_allclose(found["conf_high"] - found["coef"], half, rtol=1e-8)
+
+
+def test_what_lacks_a_label_is_explained_by_nothing() -> None:
+    def shorter(se: Any, found: Answer) -> Any:
+        return (of_ml(1.0, found) * se).drop("hp")
+
+    found = told(judged("lm-mtcars", changed("std_error", shorter)))
+    assert not any(said.startswith("standard errors of maximum") for said in found["std_error"])
+
+
+def test_an_accepted_convention_does_not_excuse_another_order() -> None:
+    port = changed("std_error", lambda se, found: (of_ml(1.0, found) * se).iloc[::-1])
+    result = judged("lm-mtcars", port, "standard errors of maximum likelihood")
+    assert verdicts(result)["std_error"] == {Verdict.MATCH_UNDER_CONVENTION, Verdict.STRUCTURE}
+    assert result.verdict is Verdict.STRUCTURE
+
+
+def test_what_is_classical_has_no_options_of_robcov() -> None:
+    (plain, *others) = neighbours("robcov", {"cluster": "g", "method": "huber", "weights": "w"})
+    assert (plain.estimator, plain.options) == ("ols", {"weights": "w"})
+    assert [(one.name, one.options) for one in others] == [
+        ("no clusters", {"method": "huber", "weights": "w"}),
+        ("Efron for Huber", {"cluster": "g", "method": "efron", "weights": "w"}),
+    ]
 
 
 def test_an_explained_number_is_still_not_rs() -> None:

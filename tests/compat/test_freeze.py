@@ -11,8 +11,17 @@ import pytest
 
 from compat.adapters.r import r_home
 from compat.cases import Case, load_cases
-from compat.expected import Expected, Provenance, dumps, expected_schema, from_answer, load_expected, number
-from compat.freeze import Frozen, LocalR, Status, freeze, write_schemas
+from compat.expected import (
+    Expected,
+    Provenance,
+    dumps,
+    expected_path,
+    expected_schema,
+    from_answer,
+    load_expected,
+    number,
+)
+from compat.freeze import Frozen, LocalR, Status, _difference, freeze, write_schemas
 from compat.implementations import NotAvailable
 from compat.worker import WorkerError
 from tests.compat.trees import STACK, alter_digit, expected_file, rewrite, small_tree
@@ -172,6 +181,31 @@ def test_other_labels_are_a_difference(tree: Path) -> None:
     became = freeze_one(tree, stack)
     assert became.status is Status.NUMBERS
     assert became.detail == "cells gone: ['coef[x]'], new: ['coef[z]']"
+
+
+def test_another_message_of_an_error_is_a_difference(tree: Path) -> None:
+    error = {"kind": "unknown-column", "message": "object 'nothing' not found"}
+    freeze_one(tree, FakeStack({"error": error, "warnings": []}), "lm-error-unknown-column")
+    other = {**error, "message": "object 'something' not found"}
+    became = freeze_one(tree, FakeStack({"error": other, "warnings": []}), "lm-error-unknown-column")
+    assert became.status is Status.NUMBERS
+    assert "object 'nothing' not found" in became.detail
+
+
+def test_other_warnings_are_a_difference(tree: Path) -> None:
+    freeze_one(tree, FakeStack())
+    became = freeze_one(tree, FakeStack({**ANSWER, "warnings": ["careful", "very"]}))
+    assert (became.status, became.detail) == (Status.PROVENANCE, "warnings")
+
+
+@pytest.mark.parametrize(("by", "status"), [(1e-13, Status.UNCHANGED), (1e-3, Status.NUMBERS)])
+def test_another_end_of_a_search_is_the_same_only_where_it_is_as_good(by: float, status: Status) -> None:
+    (case,) = load_cases("lmer-dyestuff")
+    kept = load_expected(case, STACK)
+    sd: Any = kept.quantities["sd"]
+    moved = {name: value * (1 + by) for name, value in sd.items()}
+    fresh = msgspec.structs.replace(kept, quantities={**kept.quantities, "sd": moved})
+    assert _difference(expected_path(case.id, STACK, case.root), fresh, case).status is status
 
 
 def test_another_provenance_is_told_by_name(tree: Path) -> None:

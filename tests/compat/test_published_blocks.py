@@ -140,6 +140,8 @@ Signif. codes:
 def test_a_table_wrapped_at_a_narrow_page_is_one_table() -> None:
     block = only("Oneway (individual) effect Between Model\n" + NARROW)
     assert (block.kind, block.facts["model"], block.facts["effect"]) == ("plm", "between", "individual")
+    block = only("Oneway (time) effect Within Model\n" + NARROW)
+    assert (block.facts["model"], block.facts["effect"]) == ("within", "time")
     assert [(row, token.text) for row, token in block.marks] == [("value", "**")]
     found = cells(block)
     assert {name: text for name, text in found.items() if "legend" not in name} == {
@@ -235,6 +237,39 @@ def test_summary_of_lmer_as_lmer_test_prints_it() -> None:
         "statistic[capital]": "20.079", "p_value[capital]": "<2e-16",
         "fixef_correlation[scaled, (Intercept)]": "-0.510", "fixef_correlation[capital, (Intercept)]": "-0.046",
         "fixef_correlation[capital, scaled]": "-0.120",
+    }  # fmt: skip
+
+
+WRAPPED_CORRELATIONS = """\
+Linear mixed model fit by REML ['lmerMod']
+Fixed effects:
+            Estimate Std. Error t value
+(Intercept)  1.00000    0.10000  10.000
+alpha        2.00000    0.20000  10.000
+beta         3.00000    0.30000  10.000
+gamma        4.00000    0.40000  10.000
+
+Correlation of Fixed Effects:
+      (Intr) alpha
+alpha -0.100
+beta   0.200  0.300
+gamma  0.400  0.500
+      beta
+alpha
+beta
+gamma  0.600
+"""
+
+
+def test_correlations_in_two_parts_belong_to_the_columns_over_them() -> None:
+    cells = {
+        cell.label: float(cell.number.value)
+        for cell in only(WRAPPED_CORRELATIONS).cells
+        if cell.quantity == "fixef_correlation"
+    }
+    assert cells == {
+        ("alpha", "(Intercept)"): -0.1, ("beta", "(Intercept)"): 0.2, ("beta", "alpha"): 0.3,
+        ("gamma", "(Intercept)"): 0.4, ("gamma", "alpha"): 0.5, ("gamma", "beta"): 0.6,
     }  # fmt: skip
 
 

@@ -116,6 +116,12 @@ def test_the_neighbouring_text_does_not_hold(x: float, decimals: int) -> None:
     assert tie or not (above.holds(x) or below.holds(x))
 
 
+def test_at_a_tie_noise_of_a_few_units_in_the_last_place_will_do_and_no_more() -> None:
+    tie, step = 0.155, math.ulp(0.155)
+    assert number("0.15").holds(tie + 4 * step)
+    assert not number("0.15").holds(tie + 100 * step)
+
+
 @pytest.mark.parametrize(
     ("line", "texts"),
     [

@@ -113,7 +113,7 @@ def test_options_travel_typed() -> None:
         "weights": "w",
         "multi0": True,
         "coef": {"(Intercept)": 0.1},
-        "cluster": ["g", [1.0, 2.0, None, "x"]],
+        "cluster": ["g", [1.0, 2.0, None, "x", 12345678.0, 0.1]],
         "newdata": {"x": [1.0, None], "g": ["a", None], "flag": [True, None], "n": [1, 2]},
     }
     assert encode_options(options) == {
@@ -121,7 +121,7 @@ def test_options_travel_typed() -> None:
         "weights": "w",
         "multi0": True,
         "coef": {"(Intercept)": (0.1).hex()},
-        "cluster": ["g", ["1", "2", None, "x"]],
+        "cluster": ["g", ["1", "2", None, "x", "12345678", "0.1"]],
         "newdata": {
             "x": {"type": "double", "values": [(1.0).hex(), "NA"]},
             "g": {"type": "character", "values": ["a", None]},

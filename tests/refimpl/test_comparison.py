@@ -67,6 +67,9 @@ def test_models_of_the_same_rank_are_not_tested(cars: pd.DataFrame) -> None:
     table = anova(lm("mpg ~ wt", cars), lm("mpg ~ wt + I(2 * wt)", cars))
     assert table.loc["2", "df"] == 0
     assert table.loc["2", ["f_statistic", "p_value"]].isna().all()
+    other = anova(lm("mpg ~ wt", cars), lm("mpg ~ hp", cars))  # neither within the other: R has no F either
+    assert other.loc["2", "sum_sq"] == pytest.approx(-169.3524, abs=1e-4)
+    assert other.loc["2", ["f_statistic", "p_value"]].isna().all()
 
 
 def test_terms_add_up_in_the_order_of_the_formula(cars: pd.DataFrame) -> None:
@@ -118,10 +121,13 @@ def test_a_saturated_largest_model_leaves_nothing_to_test() -> None:
 
 def test_refusals_say_how_models_differ(cars: pd.DataFrame) -> None:
     fit, shorter = lm("mpg ~ wt", cars), lm("mpg ~ wt + hp", cars.iloc[:20])
+    mixed = lmer("mpg ~ wt + (1 | cyl)", cars)
     for fits, kind, said in (
         ((), "bad-option", "needs a fit"),
         ((fit, shorter), "models-differ", "size of dataset"),
         ((fit, lm("hp ~ wt", cars)), "models-differ", "response"),
+        ((mixed, lm("mpg ~ wt", cars.iloc[:20])), "models-differ", "size of dataset"),
+        ((mixed,), "bad-option", "one mixed model"),
     ):
         with pytest.raises(DataError, match=said) as caught:
             anova(*fits)

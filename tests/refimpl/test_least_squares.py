@@ -221,6 +221,24 @@ def test_rows_of_zero_weight_have_no_part_in_the_fit():
         np.testing.assert_array_equal(getattr(fit.positive, name), getattr(without, name), err_msg=name)
 
 
+def test_a_saturated_fit_leaves_nothing_in_its_rows_and_all_in_those_of_zero_weight():
+    X = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    fit = ols(X, np.array([0.0, 1.0, 5.0]), np.array([1.0, 1.0, 0.0]))
+    np.testing.assert_array_equal(fit.residuals, [0, 0, 3])  # R's lm
+    assert fit.rss == 0
+
+
+def test_a_saturated_fit_has_a_residual_sum_of_squares_of_zero_whatever_rounding_leaves():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        assert ols(rng.normal(size=(4, 4)), rng.normal(size=4)).rss == 0
+
+
+def test_residuals_are_of_the_coefficients_before_they_were_rounded():
+    fit = ols(np.ones((3, 1)), np.array([1e8, 1e8, 1e8 + 1]))
+    np.testing.assert_allclose(fit.residuals, np.array([-1, -1, 2]) / 3, rtol=1e-14)
+
+
 def test_weights_that_are_all_positive_leave_the_fit_as_it_is():
     fit = ols(np.ones((3, 1)), np.arange(3.0), np.array([1.0, 2.0, 3.0]))
     assert fit.positive is fit

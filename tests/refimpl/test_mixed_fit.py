@@ -406,6 +406,29 @@ def test_theta_goes_to_scaled_factors_and_back() -> None:
     assert fit.objective(fit.theta) == pytest.approx(fit.criterion, rel=1e-14)
 
 
+@pytest.mark.parametrize(("theta", "singular"), [(0.0, True), (0.9e-4, True), (1.1e-4, False)])
+def test_a_fit_is_singular_below_lme4s_limit_of_theta(theta: float, singular: bool) -> None:
+    fit = lmer("Yield ~ 1 + (1 | Batch)", load_data("dyestuff"))
+    small = replace(fit.optimum, factors=tuple(scaled_factors(fit.blocks, [theta])))
+    assert replace(fit, optimum=small).is_singular is singular
+
+
+def test_a_correlation_with_what_does_not_vary_is_missing() -> None:
+    fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
+    flat = replace(fit.optimum, factors=tuple(scaled_factors(fit.blocks, [0.0, 0.0, 1.0])))
+    assert np.isnan(replace(fit, optimum=flat).cor).all()
+    assert fit.cor.between(0, 1).all()
+
+
+def test_the_table_of_variances_has_r_s_columns() -> None:
+    table = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy")).varcorr()
+    assert table["grp"].tolist() == ["Subject", "Subject", "Subject", "Residual"]  # as.data.frame(VarCorr(m))
+    assert table["var1"].fillna("NA").tolist() == ["(Intercept)", "Days", "(Intercept)", "NA"]
+    assert table["var2"].fillna("NA").tolist() == ["NA", "NA", "Days", "NA"]
+    np.testing.assert_allclose(table["vcov"], [612.1002, 35.07171, 9.604409, 654.94], rtol=1e-4)
+    np.testing.assert_allclose(table["sdcor"], [24.74066, 5.922138, 0.06555124, 25.5918], rtol=1e-4)
+
+
 def test_coefficients_of_a_group_add_what_all_its_terms_say_of_a_column() -> None:
     x, _X, y = layout()
     g = GROUP.astype(str)

@@ -16,7 +16,8 @@ from refimpl.least_squares import ols
 from refimpl.linalg import Array
 from refimpl.mixed import blocks as blocks_room
 from refimpl.mixed import levels
-from refimpl.mixed.blocks import Blocks
+from refimpl.mixed import profile as profile_room
+from refimpl.mixed.blocks import Blocks, Term
 from refimpl.mixed.objective import dense_terms, profiled_deviance
 from refimpl.mixed.profile import Point, evaluate, triangles, vector
 from tests.compat.fakes import frozen_values
@@ -188,6 +189,37 @@ def test_columns_of_a_level_that_depend_cost_nothing() -> None:
         q, f = Q[:, codes == j].T, F[:, :, j].T
         np.testing.assert_allclose(q @ f, Z[:, codes == j].T, atol=1e-14)
         np.testing.assert_allclose(q.T @ q, np.diag([1.0, 0.0, 1.0]), atol=1e-14)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_products_that_are_differences_give_the_normative_objective(
+    weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks_room, "MANY", 0)
+    rng = np.random.default_rng(9)
+    one, two = (codes.ravel() for codes in np.indices((9, 8)))  # every level of one with every level of the other
+    terms = (Term(one, 9, np.ones((72, 1))), Term(two, 8, np.column_stack([np.ones(72), rng.normal(size=72)])))
+    factors = (np.array([[0.7]]), np.array([[1.2, 0.0], [-0.4, 0.5]]))
+    X, y = np.column_stack([np.ones(72), rng.normal(size=72)]), rng.normal(size=72) + two
+    model = Drawn(X, y, rng.uniform(0.5, 2, 72) if weighted else None, terms, factors, True)
+    blocks = model.blocks
+    assert np.bincount(blocks.H2.level, minlength=9)[one].sum() > 4 * 2 * 72  # what asks for the difference
+    Z, Lambda = model.dense()
+    wanted = profiled_deviance(X, y, Z, Lambda, True, model.w)
+    assert evaluate(blocks, model.scaled(blocks), True).objective == pytest.approx(wanted.objective, rel=1e-12)
+
+
+def test_conditional_covariances_are_the_same_a_few_levels_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(10)
+    one, two = (codes.ravel() for codes in np.indices((9, 4)))
+    terms = (Term(one, 9, np.ones((36, 1))), Term(two, 4, np.ones((36, 1))))
+    factors = (np.array([[0.7]]), np.array([[1.2]]))
+    model = Drawn(np.ones((36, 1)), rng.normal(size=36), None, terms, factors, True)
+    blocks = model.blocks
+    at_once = evaluate(blocks, model.scaled(blocks), True).conditional
+    monkeypatch.setattr(profile_room, "LEVELS_AT_ONCE", 2)
+    for got, wanted in zip(evaluate(blocks, model.scaled(blocks), True).conditional, at_once, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-13)
 
 
 def test_normative_text_takes_a_row_of_no_weight_for_none() -> None:

@@ -19,12 +19,14 @@ Array = np.ndarray
 
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[Array, Array, PanelIndex]:
-    """X with an intercept, y, and an unbalanced panel whose rows are in order."""
+    """X with an intercept, y, and an unbalanced panel whose rows are in order, some cells with two of them."""
     n, T = draw(st.integers(5, 8)), draw(st.integers(5, 7))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     keep = rng.random(n * T) < draw(st.sampled_from([0.7, 1.0]))
     keep[:T] = keep[::T] = True
-    ids, times = np.repeat(np.arange(n), T)[keep], np.tile(np.arange(T), n)[keep]
+    cells = np.flatnonzero(keep)
+    cells = np.repeat(cells, 1 + (rng.random(len(cells)) < draw(st.sampled_from([0.0, 0.3]))))
+    ids, times = cells // T, cells % T
     panel = panel_index({"id": ids, "t": times}, ("id", "t"))
     X = np.column_stack([np.ones(panel.N), rng.normal(size=(panel.N, 2)) + rng.normal(size=(n, 2))[ids]])
     y = X @ rng.normal(size=3) + rng.normal(size=n)[ids] + rng.normal(size=T)[times] + rng.normal(size=panel.N)

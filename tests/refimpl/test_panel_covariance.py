@@ -130,6 +130,11 @@ def test_lags_by_default_are_the_fourth_root_of_the_longest_series() -> None:
     fit = plm("inv ~ value + capital", load_data("grunfeld"), ("firm", "year"))
     pd.testing.assert_frame_equal(plm_vcov_scc(fit), plm_vcov_scc(fit, maxlag=2))
     pd.testing.assert_frame_equal(plm_vcov_nw(fit), plm_vcov_nw(fit, maxlag=2))
+    rng = np.random.default_rng(16)  # 18 times, of which nobody has more than 15: R takes one lag
+    moving = pd.DataFrame({"id": np.repeat(range(4), 15), "t": np.concatenate([i + np.arange(15) for i in range(4)])})
+    short = plm("y ~ x", moving.assign(x=rng.normal(size=60), y=rng.normal(size=60)), ("id", "t"))
+    pd.testing.assert_frame_equal(plm_vcov_scc(short), plm_vcov_scc(short, maxlag=1))
+    assert not np.allclose(plm_vcov_scc(short), plm_vcov_scc(short, maxlag=2), rtol=1e-3)
 
 
 @settings(max_examples=20)

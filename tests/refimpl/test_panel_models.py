@@ -205,6 +205,64 @@ def test_standard_errors_of_effects_are_those_of_dummies() -> None:
     assert (robust["std_error"] != found["std_error"]).all()
 
 
+@pytest.mark.parametrize(
+    ("type", "firm", "estimate", "statistic", "p_value"),
+    [  # summary(fixef(plm(inv ~ value + capital), type = )) of plm 2.6-2
+        ("level", "2", 101.9058137306, 4.08631378267, 6.4852443211e-05),
+        ("dfirst", "2", 172.2025311861, 5.526173903567, 1.08074654095e-07),
+        ("dmean", "1", -11.5527780586, -0.232413044688, 8.16470030322e-01),
+        ("dmean", "2", 160.6497531275, 6.441882718515, 9.62721820603e-10),
+    ],
+)
+def test_effects_less_the_first_or_the_mean_are_tested_as_they_are_shown(
+    type: Any, firm: str, estimate: float, statistic: float, p_value: float
+) -> None:
+    table = fixef(plm("inv ~ value + capital", load_data("grunfeld"), ("firm", "year")), type=type)
+    np.testing.assert_allclose(
+        table.loc[firm, ["estimate", "statistic", "p_value"]], [estimate, statistic, p_value], rtol=1e-10
+    )
+    assert len(table) == (9 if type == "dfirst" else 10)
+
+
+@pytest.mark.parametrize(
+    ("effect", "robust", "errors"),
+    [  # plm 2.6-2, firms with gaps: summary(fixef(fit, type = "dfirst", vcov = ))
+        ("individual", False, [30.4025772086, 30.6705477395]),
+        ("individual", True, [53.2197269209, 50.2510594929]),
+        ("time", False, [44.7217507988, 43.6861221621]),
+        ("time", True, [44.7432868731, 44.5440837185]),
+    ],
+)
+def test_errors_of_effects_less_the_first_are_those_of_differences(
+    effect: Any, robust: bool, errors: list[float]
+) -> None:
+    data = load_data("grunfeld").drop(index=["2", "5", "30", "31", "32", "90"])
+    fit = plm("inv ~ value + capital", data, ("firm", "year"), effect=effect)
+    found = fixef(fit, type="dfirst", vcov=plm_vcov_hc if robust else None)
+    np.testing.assert_allclose(found["std_error"].iloc[:2], errors, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "first"),
+    [  # predict() of plm 2.6-2
+        ("between", 10, [595.778486129, 266.416047086, 265.682415837]),
+        ("fd", 190, [154.8230745516, 93.7260925718, -219.4841889703]),
+    ],
+)
+def test_predictions_of_means_and_differences_are_theirs(model: Any, rows: int, first: list[float]) -> None:
+    found = plm("inv ~ value + capital", load_data("grunfeld"), ("firm", "year"), model).predict()
+    np.testing.assert_allclose(found.iloc[:3], first, rtol=1e-10)
+    assert len(found) == rows
+
+
+@pytest.mark.parametrize(("size", "kept"), [(4e-7, False), (1.5e-6, True)])  # standard deviations of 6e-7, 2e-6
+def test_a_difference_that_hardly_changes_is_dropped_where_plm_drops_it(size: float, kept: bool) -> None:
+    data = load_data("grunfeld")
+    data = data.assign(z=data["year"] + size * np.random.default_rng(1).normal(size=len(data)))
+    fit = plm("inv ~ value + z", data, ("firm", "year"), "fd")
+    assert ("z" in fit.coef) is kept
+
+
 def test_random_effects_are_shrunk_means() -> None:
     fit = grunfeld("grunfeld-gaps", model="random")
     assert fit.components is not None

@@ -155,6 +155,7 @@ def test_short_series_fall_back_on_within_residuals() -> None:
         lambda: pwartest(fit("pooling")),
         lambda: pcdtest(fit("between")),
         lambda: pcdtest(fit("pooling"), "bcsclm"),
+        lambda: pcdtest(plm(FORMULA, load_data("grunfeld"), INDEX, effect="time"), "bcsclm"),
         lambda: pcdtest(fit(), "tau"),  # type: ignore[arg-type]
         lambda: pcdtest_heterogeneous(FORMULA, load_data("grunfeld"), INDEX, "bcsclm"),
         lambda: phtest(fit(), plm("inv ~ I(value^2)", load_data("grunfeld"), INDEX, "random")),

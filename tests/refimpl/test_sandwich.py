@@ -167,6 +167,24 @@ def test_multi0_takes_every_row_by_itself_for_the_last_part() -> None:
     assert not np.allclose(plain, vcov_cluster(fit, ["g", "t"], "CR0", multi0=True), rtol=1e-3)
 
 
+MULTI0 = load_cases("vcov-cluster-*-multi0")
+
+
+@pytest.mark.parametrize("case", MULTI0, ids=[case.id for case in MULTI0])
+def test_multi0_is_r_s_for_every_type_and_for_one_clustering(case: Any) -> None:
+    fit = lm(case.formula, case.data)
+    options = {name: case.options[name] for name in ("type", "multi0")}
+    frozen = load_expected(case, DEFAULT_STACK).quantities["vcov"]
+    names = list(frozen)
+    wanted = np.array([[number(frozen[row][column]) for column in names] for row in names])
+    assert_close(vcov_cluster(fit, list(case.options["cluster"]), **options).loc[names, names], wanted, 1e-10)
+
+
+def test_multi0_has_cases_of_one_two_and_three_clusterings_and_of_adjusted_scores() -> None:
+    assert {len(case.options["cluster"]) for case in MULTI0} == {1, 2, 3}
+    assert {case.options["type"] for case in MULTI0} >= {"CR1", "CR1S", "CR2", "CR3"}
+
+
 def test_a_cluster_with_a_column_of_its_own_has_a_generalised_inverse() -> None:
     rng = np.random.default_rng(11)
     n = 20
@@ -175,6 +193,27 @@ def test_a_cluster_with_a_column_of_its_own_has_a_generalised_inverse() -> None:
     data = pd.DataFrame(X, columns=["one", "x", "dummy"]).assign(y=rng.normal(size=n), g=g)
     fit = lm("y ~ x + dummy", data)
     assert_close(vcov_cluster(fit, "g", "CR2"), Textbook(X, data["y"].to_numpy()).cr("CR2", g), BOOK)
+
+
+@pytest.mark.parametrize("type", ["CR2", "CR3"])
+def test_a_cluster_whose_rows_are_all_zero_counts_for_nothing(type: str) -> None:
+    rng = np.random.default_rng(15)
+    data = pd.DataFrame({"x": rng.normal(size=20), "y": rng.normal(size=20), "w": rng.uniform(0.5, 2, 20)})
+    data["g"] = np.repeat(np.arange(5), 4)
+    data.loc[data["g"] == 3, "x"] = 0.0
+    found = vcov_cluster(lm("y ~ 0 + x", data, weights="w"), "g", type)
+    left = data[data["g"] != 3]
+    np.testing.assert_allclose(found, vcov_cluster(lm("y ~ 0 + x", left, weights="w"), "g", type), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("type", "by_row"), [("CR2", "HC2"), ("CR3", "HC3")])
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_a_leverage_just_below_one_is_adjusted_and_not_left_out(type: str, by_row: str, weights: str | None) -> None:
+    x = np.array([2.0**15, -1.0, 2.0, 0.5, 1.0, -3.0])
+    data = pd.DataFrame({"x": x, "y": [1.0, 2.0, -1.0, 0.5, 3.0, 1.0], "w": 2.0, "row": range(6)})
+    fit = lm("y ~ 0 + x", data, weights=weights)
+    assert 1e-9 < 1 - fit.hatvalues.iloc[0] < 1e-7
+    np.testing.assert_allclose(vcov_cluster(fit, "row", type), vcov_hc(fit, by_row), rtol=1e-6)
 
 
 @pytest.mark.parametrize("type", ["CR2", "CR3"])
@@ -466,8 +505,23 @@ def test_a_given_covariance_is_tested_as_asked(options: dict[str, Any], df: floa
     assert tested.df_test == df
     np.testing.assert_allclose(tested.std_error, np.sqrt(np.diag(V)))
     np.testing.assert_array_equal(tested.vcov, V)
-    half = (tested.confint(0.9)["high"] - tested.coef) / tested.std_error
-    assert half.nunique() == 1 or np.ptp(half) < 1e-12
+    quantile = {5.0: 2.0150483733330224, 37.0: 1.6870936195962629, np.inf: 1.6448536269514715}[df]  # R's qt(0.95, df)
+    limits, rows = tested.confint(0.9), tested.predict(interval="confidence", level=0.9)
+    np.testing.assert_allclose(limits["high"] - tested.coef, quantile * tested.std_error, rtol=1e-12)
+    np.testing.assert_allclose(tested.coef - limits["low"], quantile * tested.std_error, rtol=1e-12)
+    X = tested.design.X
+    np.testing.assert_allclose(rows["se"], np.sqrt(np.diag(X @ V.to_numpy() @ X.T)), rtol=1e-12)
+    np.testing.assert_allclose(rows["high"] - rows["fit"], quantile * rows["se"], rtol=1e-10)
+    assert (tested.f_statistic, tested.f_p_value) == (fit.f_statistic, fit.f_p_value)  # of the classical covariance
+
+
+def test_a_given_covariance_of_rms_s_fit_is_tested_on_rows_of_positive_weight() -> None:
+    data = load_data("clusters")
+    fit = ols("y ~ x + z", data, weights="w0")
+    zeros = int((data["w0"] == 0).sum())
+    assert zeros > 0
+    assert with_vcov(fit, vcov_hc(fit)).df_test == len(data) - zeros - 3  # coeftest's
+    assert robcov(fit).df_test == len(data) - 3  # rms's own
 
 
 def test_large_clusters_need_no_matrix_of_their_size() -> None:
