@@ -13,9 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from compat.expected import SPECIAL
-
 Label = tuple[str, ...]
+
+# Numbers that JSON has not, as expected files and lines of the protocol spell them.
+SPECIAL: Mapping[str, float] = {
+    "NA": float("nan"), "NaN": float("nan"), "Inf": float("inf"), "-Inf": float("-inf")
+}  # fmt: skip
 
 
 class NotCells(ValueError):

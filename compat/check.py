@@ -165,14 +165,24 @@ def _answer(implementation: Implementation, case: Case) -> Answer:
 
 
 def frozen(case: Case, stack: str) -> Answer:
-    """Return what a stack answered for a case, from its expected file; one that is stale fails the run."""
+    """Return what a stack answered for a case, from its expected file; one that is stale or edited fails the run."""
     try:
         found = load_expected(case, stack)
     except ExpectedMissing as missing:
         return Absent(Verdict.NOT_RUN, str(missing))
-    if why := stale(case, found):
+    if why := stale(case, found) or edited(found):
         return Absent(Verdict.STRUCTURE, f"{why}: run `rcompat freeze --case {case.id}`")
     return Failure(found.error.kind, found.error.message) if found.error else found.quantities
+
+
+def edited(expected: Expected) -> str:
+    """Say which cells of an expected file are not what was frozen; an empty text where all are."""
+    cells = [str(cell) for cell in expected.edited]
+    more = f" and {len(cells) - NAMED} more" if len(cells) > NAMED else ""
+    return f"the expected file was edited since it was frozen, in {', '.join(cells[:NAMED])}{more}" if cells else ""
+
+
+NAMED = 10  # cells at most
 
 
 def stale(case: Case, expected: Expected) -> str:

@@ -1,28 +1,28 @@
 """What a stack answered for a case, as it lies in `expected/<stack>/<id>.json`.
 
 Reading, writing and the schema; who asks the stack is freeze. Numbers are written with 17 significant digits,
-one a line, in R's order of labels; NA, NaN and infinities are strings.
+one a line, in R's order of labels; NA, NaN and infinities are strings. A seal tells which cell was edited by hand: a
+digit too far behind, or in a cell that is excused, would not be noticed by comparing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
+from zlib import crc32
 
 import msgspec
 
 from compat.cases import Case, ErrorKind
+from compat.cells import SPECIAL, Cell, Label
 
 DEFAULT_STACK = "r-4.2.2-debian12"
 
 Special = Literal["NA", "NaN", "Inf", "-Inf"]
 Number = float | Special
 Value = Number | dict[str, Number | dict[str, Number]]
-SPECIAL: Mapping[str, float] = {
-    "NA": float("nan"), "NaN": float("nan"), "Inf": float("inf"), "-Inf": float("-inf")
-}  # fmt: skip
 
 
 class Provenance(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -59,6 +59,20 @@ class Expected(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     quantities: dict[str, Value] = {}
     error: Refusal | None = None
     warnings: list[str] = []
+    seal: dict[str, str] = {}
+
+    @property
+    def edited(self) -> list[Cell]:
+        """The cells that are not as they were frozen; of a quantity whose labels are others only its name."""
+        words = {name: text.split() for name, text in self.seal.items()}
+        out = []
+        for name, cells in _sealed_cells(self).items():
+            before = words.pop(name, [])
+            if len(before) != len(cells):
+                out.append(Cell(name, ()))
+                continue
+            out += [cell for (cell, text), word in zip(cells, before, strict=True) if _word(text) != word]
+        return out + [Cell(name, ()) for name in words]
 
 
 class ExpectedMissing(Exception):
@@ -91,6 +105,40 @@ def load_expected(case: Case, stack: str) -> Expected:
     return found
 
 
+def sealed(expected: Expected) -> Expected:
+    """The same with a seal: for each quantity a word of four hexadecimal digits a cell."""
+    words = {name: " ".join(_word(text) for _, text in cells) for name, cells in _sealed_cells(expected).items()}
+    return msgspec.structs.replace(expected, seal=words)
+
+
+def _sealed_cells(expected: Expected) -> dict[str, list[tuple[Cell, str]]]:
+    """Every cell with what it says, by quantity; of an error, of the provenance and of the warnings each part."""
+    error = {} if expected.error is None else msgspec.structs.asdict(expected.error)
+    told = {str(i): text for i, text in enumerate(expected.warnings, 1)}
+    texts = {"provenance": msgspec.structs.asdict(expected.provenance), "warnings": told, "error": error}
+    said = {
+        name: [(Cell(name, (part,)), f"{part}={text}") for part, text in parts.items()]
+        for name, parts in texts.items()
+        if parts
+    }
+    return said | {
+        name: [(Cell(name, label), f"{'/'.join(label)}={_block(cell, 0)}") for label, cell in _flat(value)]
+        for name, value in expected.quantities.items()
+    }
+
+
+def _flat(value: Number | Mapping[str, Any], label: Label = ()) -> Iterator[tuple[Label, Number]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flat(inner, (*label, name))
+    else:
+        yield label, value
+
+
+def _word(text: str) -> str:
+    return f"{crc32(text.encode()) & 0xFFFF:04x}"
+
+
 def number(value: float | str) -> float:
     """Return the double that a cell of an expected file stands for; NA and NaN are both a NaN."""
     return SPECIAL[value] if isinstance(value, str) else value
@@ -108,6 +156,7 @@ def dumps(expected: Expected) -> str:
         parts.append(f'  "error": {_indented(msgspec.to_builtins(expected.error))}')
     if expected.warnings:
         parts.append(f'  "warnings": {_indented(expected.warnings)}')
+    parts.append(f'  "seal": {_indented(sealed(expected).seal)}')
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 

@@ -178,6 +178,8 @@ def _difference(path: Path, fresh: Expected, case: Case) -> Frozen:
         return Frozen(fresh.case, Status.NUMBERS, f"the file cannot be read: {error}")
     if (numbers := _numbers_differ(kept, fresh)) and not _same_optimum(kept, fresh, case):
         return Frozen(fresh.case, Status.NUMBERS, numbers)
+    if cells_edited := kept.edited:
+        return Frozen(fresh.case, Status.NUMBERS, f"edited by hand: {', '.join(map(str, cells_edited[:3]))}")
     old, new = msgspec.structs.asdict(kept.provenance), msgspec.structs.asdict(fresh.provenance)
     changed = [name for name in new if name != "date" and old[name] != new[name]]
     if kept.warnings != fresh.warnings:

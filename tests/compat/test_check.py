@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,3 +251,48 @@ def test_totals_count_cells_fits_and_cases(tree: Path) -> None:
     assert total.cells[Verdict.NOT_RUN] == len(IDS)
     assert total.cases == set(IDS)
     assert total.compared == total.cells[Verdict.MATCH] > 300
+
+
+# -- the seal of an expected file ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quantity", "label", "by"), [("coef", "wt", 1e-3), ("coef", "wt", 2e-16), ("sigma", None, 1e-15)]
+)
+def test_an_edited_cell_is_named_however_small_the_change(
+    tree: Path, quantity: str, label: str | None, by: float
+) -> None:
+    alter_digit(tree, "lm-mtcars", quantity, label, by=by, seal=False)
+    (result,) = results(tree, Replay(), glob="lm-mtcars")
+    assert result.verdict is Verdict.STRUCTURE
+    where = quantity if label is None else f"{quantity}[{label}]"
+    said = f"the expected file was edited since it was frozen, in {where}: run `rcompat freeze --case lm-mtcars`"
+    assert [row.reason for row in result.rows] == [said]
+    assert not totals([result]).passed()
+
+
+@pytest.mark.parametrize("change", ["provenance", "label", "quantity", "no seal"])
+def test_any_other_edit_is_told_too(tree: Path, change: str) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        if change == "provenance":
+            content["provenance"]["r_version"] = "R version 4.9.9"
+        elif change == "label":
+            content["quantities"]["coef"]["weight"] = content["quantities"]["coef"].pop("wt")
+        elif change == "quantity":
+            del content["quantities"]["sigma"]
+        else:
+            content["seal"] = {}
+
+    rewrite(expected_file(tree, "lm-mtcars"), edit)
+    (result,) = results(tree, Replay(), glob="lm-mtcars")
+    (reason,) = [row.reason for row in result.rows]
+    named = {"provenance": "provenance[r_version]", "label": "coef[", "quantity": "sigma", "no seal": "and "}[change]
+    assert named in reason
+    assert result.verdict is Verdict.STRUCTURE
+
+
+def test_an_error_that_was_edited_is_told(tree: Path) -> None:
+    path = expected_file(tree, "lm-error-unknown-column")
+    rewrite(path, lambda content: content["error"].update(message="something else"))
+    (result,) = results(tree, Replay(), glob="lm-error-*")
+    assert "error[message]" in result.rows[0].reason

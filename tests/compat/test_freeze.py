@@ -24,7 +24,7 @@ from compat.expected import (
 from compat.freeze import Frozen, LocalR, Status, _difference, freeze, write_schemas
 from compat.implementations import NotAvailable
 from compat.worker import WorkerError
-from tests.compat.trees import STACK, alter_digit, expected_file, rewrite, small_tree
+from tests.compat.trees import STACK, alter_digit, expected_file, reseal, rewrite, small_tree
 
 ANSWER: dict[str, Any] = {
     "quantities": {
@@ -149,6 +149,7 @@ def test_special_numbers_are_read(text: Any, value: float) -> None:
 def test_what_is_the_same_is_left_alone_date_included(tree: Path) -> None:
     freeze_one(tree, FakeStack())
     rewrite(frozen_path(tree), lambda content: content["provenance"].update(date="2001-01-01"))
+    reseal(frozen_path(tree))
     before = frozen_path(tree).read_bytes()
     assert freeze_one(tree, FakeStack()).status is Status.UNCHANGED
     assert frozen_path(tree).read_bytes() == before

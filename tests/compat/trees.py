@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from compat.data import fixtures_root
-from compat.expected import DEFAULT_STACK
+from compat.expected import DEFAULT_STACK, Expected, dumps
 
 STACK = DEFAULT_STACK
 
@@ -52,8 +54,10 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(content))
 
 
-def alter_digit(tree: Path, case: str, quantity: str, label: str | None = None, by: float = 1e-9) -> None:
-    """Move one expected number by a relative `by`."""
+def alter_digit(
+    tree: Path, case: str, quantity: str, label: str | None = None, by: float = 1e-9, seal: bool = True
+) -> None:
+    """Move one expected number by a relative `by`, as if R had said so; without a new `seal`, as an editor would."""
 
     def change(content: dict[str, Any]) -> None:
         at = content["quantities"]
@@ -62,4 +66,12 @@ def alter_digit(tree: Path, case: str, quantity: str, label: str | None = None, 
         else:
             at[quantity][label] *= 1 + by
 
-    rewrite(expected_file(tree, case), change)
+    path = expected_file(tree, case)
+    rewrite(path, change)
+    if seal:
+        reseal(path)
+
+
+def reseal(path: Path) -> None:
+    """Seal an expected file as it is now."""
+    path.write_text(dumps(msgspec.json.decode(path.read_bytes(), type=Expected)))
