@@ -13,7 +13,7 @@ _MIXED = {
 }  # fmt: skip
 _TERMS = {
     "Df": "df", "Sum Sq": "sum_sq", "Mean Sq": "mean_sq", "F value": "f_statistic", "Pr(>F)": "p_value",
-    "NumDF": "num_df", "DenDF": "den_df",
+    "NumDF": "num_df", "DenDF": "den_df", "npar": "npar",
 }  # fmt: skip
 _MODELS = {
     "Res.Df": "df_residual", "RSS": "rss", "Df": "df", "Sum of Sq": "sum_sq", "F": "f_statistic", "Pr(>F)": "p_value"

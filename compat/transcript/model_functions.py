@@ -27,6 +27,7 @@ from compat.transcript.values import (
     Unknown,
     Value,
     Vector,
+    numeric,
 )
 from refimpl.errors import FormulaError
 from refimpl.formula.deparse import deparse
@@ -309,6 +310,34 @@ def reading(a: Arguments) -> Value:
     if a.call.function in ("fixef", "VarCorr") and model.estimator != "lmer":
         raise NotRead(f"{a.call.function}() of {model.estimator} is not read")
     return Reading(model, _WHAT[a.call.function])
+
+
+@function("isSingular", takes="x tol")
+def is_singular(a: Arguments) -> Value:
+    """lme4::isSingular at its own tolerance."""
+    model = a.value("x")
+    if not isinstance(model, Model) or model.estimator != "lmer" or a.number("tol", 1e-4) != 1e-4:
+        raise NotRead("isSingular() of what is no lmer fit, or with a tolerance")
+    return Reading(model, "is_singular")
+
+
+@function("ngrps", takes="object")
+def ngrps(a: Arguments) -> Value:
+    """lme4::ngrps."""
+    model = _fit(a)
+    if model.estimator != "lmer":
+        raise NotRead(f"ngrps() of {model.estimator} is not read")
+    return Reading(model, "n_groups")
+
+
+@function("diag", takes="x")
+def diag(a: Arguments) -> Value:
+    """The diagonal of a matrix."""
+    matrix = a.run.frame(a.value("x"))
+    if tuple(matrix.columns) != matrix.rows:
+        raise NotRead("diag() of what is no covariance matrix")
+    values = [column.numbers()[i] for i, column in enumerate(matrix.columns.values())]
+    return numeric(values, names=matrix.rows)
 
 
 @function("confint", takes="object parm level method")

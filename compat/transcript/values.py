@@ -212,6 +212,19 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
+class Prediction:
+    """predict() of a model for rows of new data, or for those fitted; `options` are those of refimpl's predict.
+
+    `part` is "fit", or "se" for the standard errors.
+    """
+
+    model: Model
+    newdata: Frame | None
+    options: Mapping[str, Any]
+    part: Literal["fit", "se"] = "fit"
+
+
+@dataclass(frozen=True, eq=False)
 class GroupTable:
     """coef(m) or ranef(m) of an lmer fit: as a list of tables, or one table of a group.
 
@@ -238,7 +251,7 @@ class GroupColumn:
 
 Value: TypeAlias = (
     Vector | Frame | RList | Null | Unknown | FormulaValue | FileText | Model | Covariance | Comparison | Reading
-    | GroupTable | GroupColumn
+    | Prediction | GroupTable | GroupColumn
 )  # fmt: skip
 
 
