@@ -250,6 +250,7 @@ _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("lmer", "conf_high"): _wald("conf_high"),
     ("lmer", "df"): satterthwaite.degrees_of_freedom,
     ("lmer", "p_value"): satterthwaite.p_values,
+    ("plm", "fixef"): lambda fit: refimpl.fixef(fit)["estimate"],
     ("plm", "residual_quantiles"): _panel_residuals,
     ("plm", "N"): lambda fit: float(fit.levels.panel.N),
     ("plm", "T"): lambda fit: float(fit.n_times) if fit.levels.panel.balanced else None,

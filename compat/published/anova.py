@@ -18,7 +18,8 @@ _TERMS = {
 _MODELS = {
     "Res.Df": "df_residual", "RSS": "rss", "Df": "df", "Sum of Sq": "sum_sq", "F": "f_statistic", "Pr(>F)": "p_value"
 }  # fmt: skip
-_STYLES = {"f_statistic": "", "p_value": "p"}
+_ZAPPED = ("aic", "bic", "loglik", "deviance", "sum_sq", "mean_sq", "rss")
+_STYLES = {"f_statistic": "", "p_value": "p"} | dict.fromkeys(_ZAPPED, "zapped")
 
 
 def mixed_title(state: State, at: int) -> int:

@@ -185,6 +185,17 @@ def _take_pieces(
 # ---- data frames and matrices -------------------------------------------------------------------------------------
 
 
+_MATRIX = re.compile(rf"{N} x {N} Matrix of class \"d\w+Matrix\"\s*\Z")
+
+
+def matrix_title(state: State, at: int) -> int:
+    """`2 x 2 Matrix of class "dpoMatrix"` over a matrix."""
+    line = state.lines[at]
+    if not _MATRIX.match(line.text) or at + 1 >= len(state.lines) or not headings_of(state.lines[at + 1]):
+        return 0
+    return int(take(state.open("table"), line, _MATRIX, ("cell", ("rows",)), ("cell", ("columns",))))
+
+
 def frame(state: State, at: int) -> int:
     """A data frame or a matrix: headings over rows, numbers in their columns; columns of text are passed over."""
     lines = state.lines
@@ -193,7 +204,7 @@ def frame(state: State, at: int) -> int:
     if not rows:
         return 0
     labels = [label.text.strip() for label, _ in rows]
-    draft = state.open("table")
+    draft = state.within("table", once="rows")
     taken = _keep_part(draft, lines[at], headings, rows)
     while at + taken < len(lines):
         headings = headings_of(lines[at + taken])
@@ -260,4 +271,4 @@ def _counted_row(line: Line, headings: Sequence[Token]) -> FrameRow | None:
     return Token(words[0].text, line.number, words[0].start, words[0].end), dict(enumerate(words[1:]))
 
 
-SECTIONS: tuple[Section, ...] = (loglik, heading, indexed, summary_frame, named, frame)
+SECTIONS: tuple[Section, ...] = (loglik, heading, indexed, summary_frame, matrix_title, named, frame)

@@ -18,6 +18,7 @@ from compat.transcript.language import NotRead
 from compat.transcript.models import Fits, concrete
 from compat.transcript.values import (
     Comparison,
+    Derived,
     Frame,
     GroupColumn,
     GroupTable,
@@ -79,7 +80,9 @@ def _answer(value: Value, block: Block, fits: Fits, name: str) -> Answer:
         return Answer(name, _fit_lookup(fitted), fitted, (model,))
     if isinstance(value, Reading) and value.what == "vcov":
         fitted = fits.of(value.model)
-        return Answer(name, _cells(fitted.quantity("vcov") or {}), fitted, (value.model,))
+        cells = fitted.quantity("vcov") or {}
+        rows = float(len({label[0] for label in cells}))
+        return Answer(name, _cells(cells | {("rows",): rows, ("columns",): rows}), fitted, (value.model,))
     models = models_of(value)
     if isinstance(value, RList) and value.names == ("summary",):
         return _summary(value.items[0], name)
@@ -104,7 +107,7 @@ def models_of(value: Value) -> tuple[Model, ...]:
         return models_of(value.items[0])
     if isinstance(value, GroupColumn):
         return (value.table.model,)
-    return value.models if isinstance(value, Comparison) else ()
+    return value.models if isinstance(value, Comparison | Derived) else ()
 
 
 def _fit_lookup(fitted: Fitted) -> Lookup:

@@ -135,6 +135,7 @@ _FIRST = {  # what R does to a number of this style before it formats it
     "quantiles": "rounded by zapsmall() and once more for print (digits = {})",
     "tests": "rounded to fewer decimals by printCoefmat() and once more for print (digits = {})",
     "estimates": "rounded to fewer decimals by printCoefmat() and once more for print (digits = {})",
+    "zapped": "rounded by zapsmall() and once more for print (digits = {})",
     "criteria": "rounded to one decimal and once more for print (digits = {})",
 }
 

@@ -275,9 +275,25 @@ def _fit(a: Arguments) -> Model:
 
 @function(*NUMBERS, takes="object")
 def number(a: Arguments) -> Value:
-    """A single number of a fit."""
+    """A single number of a fit; AIC and BIC of several fits are a table."""
+    if a.rest and a.call.function in ("AIC", "BIC") and all(name is None for name, _ in a.rest):
+        return _criteria(a)
     _without_options(a)
     return Reading(_fit(a), NUMBERS[a.call.function])
+
+
+def _criteria(a: Arguments) -> Frame:
+    """AIC or BIC of several fits: a row a fit, under its name."""
+    nodes = [a.given["object"], *(node for _, node in a.rest)]
+    columns: dict[str, list[float]] = {"df": [], a.call.function: []}
+    for node in nodes:
+        model = a.run.evaluate(node)
+        if not isinstance(model, Model):
+            raise NotRead(f"{a.call.function}() of what is no model")
+        for heading, what in zip(columns, ("n_parameters", NUMBERS[a.call.function]), strict=True):
+            columns[heading].append(float(a.run.vector(Reading(model, what)).numbers()[0]))
+    rows = tuple(deparse(node) for node in nodes)
+    return Frame({heading: numeric(values) for heading, values in columns.items()}, rows)
 
 
 @function("coef", "coefficients", takes="object")
@@ -307,7 +323,9 @@ def reading(a: Arguments) -> Value:
     """Something read off a fit."""
     _without_options(a)
     model = _fit(a)
-    if a.call.function in ("fixef", "VarCorr") and model.estimator != "lmer":
+    if a.call.function == "VarCorr" and model.estimator != "lmer":
+        raise NotRead(f"VarCorr() of {model.estimator} is not read")
+    if a.call.function == "fixef" and model.estimator not in ("lmer", "plm"):
         raise NotRead(f"{a.call.function}() of {model.estimator} is not read")
     return Reading(model, _WHAT[a.call.function])
 
@@ -360,10 +378,11 @@ def _without_options(a: Arguments) -> None:
 
 
 def formula_text(text: str) -> str | None:
-    """R's text of a formula, or None where it is none."""
+    """R's text of a formula, `||` written out as lme4 prints it, or None where it is none."""
     from refimpl.formula import parse
+    from refimpl.formula.bars import without_double_bars
 
     try:
-        return str(parse(text))
+        return str(without_double_bars(parse(text)))
     except (FormulaError, RecursionError):
         return None

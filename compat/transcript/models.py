@@ -18,6 +18,7 @@ from compat.transcript.language import NotRead
 from compat.transcript.values import (
     Comparison,
     Covariance,
+    Derived,
     Frame,
     GroupColumn,
     GroupTable,
@@ -37,12 +38,14 @@ class Fits:
     def __init__(self) -> None:
         self._fits: dict[str, Fitted | Refused] = {}
         self.instead: dict[str, Fitted] = {}  # by key: what stands in for a fit
+        self.asked: dict[str, Model] = {}  # by key: the models of which a number was asked
 
     def of(self, model: Model) -> Fitted:
         """The fit of a model. Raises NotRead where it cannot be fitted."""
         if model.data is None:
             raise NotRead(model.reason or f"the data of {model.name} are not known")
         key = model_key(model)
+        self.asked[key] = model
         if key in self.instead:
             return self.instead[key]
         if key not in self._fits:
@@ -115,6 +118,10 @@ def concrete(value: Value, fits: Fits) -> Value:
         raise NotRead("a covariance matrix is read in coeftest only")
     if isinstance(value, Reading):
         return _reading(value, fits)
+    if isinstance(value, Derived):
+        for model in value.models:
+            fits.asked[model_key(model)] = model
+        return concrete(value.again(), fits) if fits.instead else value.value
     if isinstance(value, Prediction):
         return _prediction(value, fits)
     return value
@@ -128,6 +135,8 @@ def _prediction(value: Prediction, fits: Fits) -> Vector | Frame:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = fitted.fit.predict(rows, **value.options)
+            if fitted.estimator == "plm":
+                found = found.set_axis(range(1, len(found) + 1))  # in the panel's order, whatever the data's
     except REFUSALS as error:
         raise NotRead(f"predict(): {str(error).splitlines()[0]}") from None
     names = tuple(str(label) for label in found.index)
@@ -188,7 +197,10 @@ def _reading(value: Reading, fits: Fits) -> Value:
                 columns[heading] = numeric(list(cells.values()))
         rows = tuple(label[0] for label in fitted.quantity("coef") or {})
         return Frame(columns, rows)
-    what = "coef" if value.what == "fixef" else value.what
+    if value.what == "r_squared" and fitted.estimator == "plm":
+        both = [(fitted.quantity(name) or {}).get((), np.nan) for name in ("r_squared", "adj_r_squared")]
+        return numeric(both, names=("rsq", "adjrsq"))
+    what = "coef" if value.what == "fixef" and fitted.estimator == "lmer" else value.what
     cells = fitted.quantity(what)
     if what == "vcov" and cells is not None:
         rows = tuple(dict.fromkeys(label[0] for label in cells))

@@ -17,14 +17,17 @@ _INTERVALS = ("none", "confidence", "prediction")
 
 @function("predict", takes="object newdata se.fit interval level type re.form allow.new.levels")
 def predict(a: Arguments) -> Value:
-    """predict of lm and of lmer, with the options of each; of ols without any."""
+    """predict of lm and of lmer, with the options of each; of ols without any, of plm for the rows fitted."""
     model = a.value("object")
-    if not isinstance(model, Model) or model.estimator not in ("lm", "ols", "robcov", "lmer"):
-        raise NotRead("predict() of what is no lm, ols or lmer fit is not read")
+    if not isinstance(model, Model) or model.estimator == "coeftest":
+        raise NotRead("predict() of what is no fit")
     _known(a, {"lm": _OF_LM, "lmer": _OF_LMER}.get(model.estimator, ()), model)
     newdata = _newdata(a)
+    if model.estimator == "plm":
+        return _of_panel(a, model, newdata)
     if model.estimator == "lmer":
-        return Prediction(model, newdata, {"re_form": _re_form(a), "allow_new_levels": a.flag("allow.new.levels", False)})
+        new_levels = a.flag("allow.new.levels", False)
+        return Prediction(model, newdata, {"re_form": _re_form(a), "allow_new_levels": new_levels})
     options: dict[str, Any] = {}
     if model.estimator == "lm":
         options = {"interval": _interval(a), "level": a.number("level", 0.95)}
@@ -33,6 +36,13 @@ def predict(a: Arguments) -> Value:
         return found
     parts = (found, Prediction(model, newdata, options, "se"), Reading(model, "df_residual"), Reading(model, "sigma"))
     return RList(parts, ("fit", "se.fit", "df", "residual.scale"))
+
+
+def _of_panel(a: Arguments, model: Model, newdata: Frame | None) -> Prediction:
+    whole = model.data is not None and a.run.fits.of(model).quantity("nobs") == {(): float(len(model.data.rows))}
+    if newdata is not None or not whole or model.options.get("model") not in ("within", "pooling", "random"):
+        raise NotRead("predict() of plm is read for the rows fitted only, and where none was left out")
+    return Prediction(model, None, {})
 
 
 def _known(a: Arguments, options: tuple[str, ...], model: Model) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -225,6 +225,15 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
+class Derived:
+    """Numbers that a command worked out from models: as they are, and worked out again where a fit has changed."""
+
+    value: Vector | Frame
+    models: tuple[Model, ...]
+    again: Callable[[], Value]
+
+
+@dataclass(frozen=True, eq=False)
 class GroupTable:
     """coef(m) or ranef(m) of an lmer fit: as a list of tables, or one table of a group.
 
@@ -251,7 +260,7 @@ class GroupColumn:
 
 Value: TypeAlias = (
     Vector | Frame | RList | Null | Unknown | FormulaValue | FileText | Model | Covariance | Comparison | Reading
-    | Prediction | GroupTable | GroupColumn
+    | Prediction | Derived | GroupTable | GroupColumn
 )  # fmt: skip
 
 
