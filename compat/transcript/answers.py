@@ -132,8 +132,13 @@ def truths_differ(block: Block, value: Value, fits: Fits) -> str:
         return ""
     if not isinstance(found, Vector) or found.kind != "logical":
         return ""
-    own = " ".join("NA" if text is None else text for text in found.texts())
-    return "" if own == block.facts["truths"] else f"{block.facts['truths'][:60]} is printed, it is {own[:60]}"
+    printed, own = block.facts["truths"].split(), ["NA" if text is None else text for text in found.texts()]
+    if len(printed) != len(own):
+        return f"{len(printed)} values are printed, there are {len(own)}"
+    wrong = [
+        f"{a} is printed, value {i} is {b}" for i, (a, b) in enumerate(zip(printed, own, strict=True), 1) if a != b
+    ]
+    return wrong[0] if wrong else ""
 
 
 def _names_as_printed(names: Sequence[str], printed: Sequence[str]) -> tuple[str, ...]:
@@ -144,8 +149,10 @@ def _names_as_printed(names: Sequence[str], printed: Sequence[str]) -> tuple[str
 
 def _rows_as_printed(frame: Frame, block: Block) -> Frame:
     rows = _names_as_printed(frame.rows, list(dict.fromkeys(block.rows)))
-    return frame if len(rows) == 0 else Frame(
-        {name: column.take(np.arange(len(rows))) for name, column in frame.columns.items()}, rows
+    return (
+        frame
+        if len(rows) == 0
+        else Frame({name: column.take(np.arange(len(rows))) for name, column in frame.columns.items()}, rows)
     )
 
 
