@@ -33,7 +33,7 @@ def mixed_title(state: State, at: int) -> int:
     if found:
         draft.facts["data"] = found.group(1)
     taken = start - at + 1
-    while at + taken < len(lines) and (model := re.match(r"(\S+): +(\S.*?)\s*\Z", lines[at + taken].text)):
+    while at + taken < len(lines) and (model := re.match(r"(\S.*?): +(\S.*?)\s*\Z", lines[at + taken].text)):
         key = f"model {model.group(1)}"
         draft.facts[key] = " ".join([*draft.facts.get(key, "").split(), *model.group(2).split()])
         draft.text(lines[at + taken])

@@ -7,6 +7,7 @@ not known the model is kept all the same, so that what was printed of it can sti
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,8 @@ def _model(a: Arguments, estimator: str, options: Mapping[str, Any] | None = Non
             data, reason = None, f"{a.call.function}() with {unread} is not read"
     name = a.run.assigning or estimator
     call = {parameter: deparse(node) for parameter, node in a.given.items()}
-    return a.run.add_model(Model(0, name, estimator, formula.text, data, given, reason, call))
+    made = Model(0, name, estimator, formula.text, data, given, reason, call, arguments=dict(a.given))
+    return a.run.add_model(made)
 
 
 _ROWWISE = frozenset(["~", "+", "-", "*", "/", "^", ":", "|", "||", "(", "I", "log", "exp", "sqrt", "factor", "%in%"])
@@ -156,7 +158,7 @@ def robcov(a: Arguments) -> Value:
     if a.has("method"):
         options["method"] = a.text("method")
     name = a.run.assigning or f"robcov({fit.name})"
-    return a.run.add_model(Model(0, name, "robcov", fit.formula, fit.data, options, fit.reason, fit.call))
+    return a.run.add_model(replace(fit, name=name, estimator="robcov", options=options, convention=""))
 
 
 @function(

@@ -43,9 +43,7 @@ def update(a: Arguments) -> Value:
 
 def _call_arguments(model: Model) -> dict[str, Expression]:
     """The arguments of a model's call, its formula the one that was fitted."""
-    if "formula" not in model.call:
-        raise NotRead(f"the call of {model.name} is not known")
-    return {name: read_commands(model.formula if name == "formula" else text)[0] for name, text in model.call.items()}
+    return {**model.arguments, "formula": read_commands(model.formula)[0]}
 
 
 def _updated(model: Model, change: FormulaValue) -> Expression:

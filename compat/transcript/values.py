@@ -183,6 +183,7 @@ class Model:
     reason: str = ""
     call: Mapping[str, str] = field(default_factory=dict)  # the arguments of the call, as R writes them
     convention: str = ""  # of the neighbour that stands in for it
+    arguments: Mapping[str, Expression] = field(default_factory=dict)  # those of the call as they were read
 
 
 @dataclass(frozen=True, eq=False)
