@@ -477,8 +477,8 @@ def test_a_lone_number_is_a_stop_s_only_if_no_single_digit_makes_it(printed: str
 DOTTED = """> cars <- read.csv("mtcars.csv")
 > dotted <- lm(mpg ~ . - qsec, cars[, c("mpg", "wt", "hp", "qsec")])
 > coef(update(dotted, . ~ . - hp))
-(Intercept)          wt 
-  37.285126   -5.344472 
+(Intercept)          wt
+  37.285126   -5.344472
 > library(lme4)
 > cake <- read.csv("cake.csv")
 > k <- lmer(angle ~ recipe * temp + (1 | recipe:replicate), cake)
