@@ -78,12 +78,12 @@ def fit(estimator: str, formula: str, data: pd.DataFrame | Mapping[str, Any], op
     return Fitted(estimator, fitted, tuple(dict.fromkeys(str(one.message) for one in caught)))
 
 
-def compare(fits: Sequence[Fitted], names: Sequence[str], refit: bool = True) -> Fitted:
-    """anova of several fits, its rows under these names; of one, its rows the terms (of lmer: as lmerTest tests).
+def compare(fits: Sequence[Fitted], names: Sequence[str], refit: bool = True, tested: bool = False) -> Fitted:
+    """anova of several fits, its rows under these names; of one, its rows the terms.
 
-    Raises Refused.
+    Of one lmer fit in sequence and without tests, as lme4 has it; `tested` as lmerTest has it. Raises Refused.
     """
-    if len(fits) == 1 and fits[0].estimator == "lmer":
+    if len(fits) == 1 and fits[0].estimator == "lmer" and tested:
         return _lmer_terms(fits[0])
     try:
         with warnings.catch_warnings():
@@ -91,8 +91,10 @@ def compare(fits: Sequence[Fitted], names: Sequence[str], refit: bool = True) ->
             table = refimpl.anova(*(one.fit for one in fits), refit=refit)
     except REFUSALS as error:
         raise Refused(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
-    mixed = "npar" in table.columns
-    if len(fits) > 1 and mixed:
+    mixed = "npar" in table.columns and len(fits) > 1
+    if "npar" in table.columns and not mixed:
+        table["df"] = table["npar"]  # the column's name before lme4 1.1-22
+    if mixed:
         table.index = pd.Index([names[int(label) - 1] for label in table.index])
     kind = "anova-mixed" if mixed else "anova"
     return Fitted(kind, None, (), {str(column): labelled(table[column]).as_dict() for column in table.columns})
@@ -248,6 +250,7 @@ _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("lmer", "conf_high"): _wald("conf_high"),
     ("lmer", "df"): satterthwaite.degrees_of_freedom,
     ("lmer", "p_value"): satterthwaite.p_values,
+    ("plm", "fixef"): lambda fit: refimpl.fixef(fit)["estimate"],
     ("plm", "residual_quantiles"): _panel_residuals,
     ("plm", "N"): lambda fit: float(fit.levels.panel.N),
     ("plm", "T"): lambda fit: float(fit.n_times) if fit.levels.panel.balanced else None,

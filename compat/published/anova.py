@@ -13,12 +13,13 @@ _MIXED = {
 }  # fmt: skip
 _TERMS = {
     "Df": "df", "Sum Sq": "sum_sq", "Mean Sq": "mean_sq", "F value": "f_statistic", "Pr(>F)": "p_value",
-    "NumDF": "num_df", "DenDF": "den_df",
+    "NumDF": "num_df", "DenDF": "den_df", "npar": "npar",
 }  # fmt: skip
 _MODELS = {
     "Res.Df": "df_residual", "RSS": "rss", "Df": "df", "Sum of Sq": "sum_sq", "F": "f_statistic", "Pr(>F)": "p_value"
 }  # fmt: skip
-_STYLES = {"f_statistic": "", "p_value": "p"}
+_ZAPPED = ("aic", "bic", "loglik", "deviance", "sum_sq", "mean_sq", "rss")
+_STYLES = {"f_statistic": "", "p_value": "p"} | dict.fromkeys(_ZAPPED, "zapped")
 
 
 def mixed_title(state: State, at: int) -> int:
@@ -32,7 +33,7 @@ def mixed_title(state: State, at: int) -> int:
     if found:
         draft.facts["data"] = found.group(1)
     taken = start - at + 1
-    while at + taken < len(lines) and (model := re.match(r"(\S+): +(\S.*?)\s*\Z", lines[at + taken].text)):
+    while at + taken < len(lines) and (model := re.match(r"(\S.*?): +(\S.*?)\s*\Z", lines[at + taken].text)):
         key = f"model {model.group(1)}"
         draft.facts[key] = " ".join([*draft.facts.get(key, "").split(), *model.group(2).split()])
         draft.text(lines[at + taken])

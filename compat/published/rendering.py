@@ -53,6 +53,11 @@ def summary(values: Sequence[float], digits: int, scipen: int) -> Texts:
     return format_numbers(zapsmall(list(values), digits), max(3, digits - 3), scipen=scipen)
 
 
+def zapped(values: Sequence[float], digits: int, scipen: int) -> Texts:
+    """Sums, criteria and the like in anova's tables: zapsmall() to as many digits, then formatted."""
+    return format_numbers(zapsmall(list(values), digits), digits, scipen=scipen)
+
+
 def vector(values: Sequence[float], digits: int, scipen: int) -> Texts:
     """Numbers in one layout, as format() and print() write them."""
     return format_numbers(values, digits, scipen=scipen)
@@ -70,7 +75,7 @@ def significant(values: Sequence[float], digits: int, scipen: int) -> Texts:
 
 STYLES: Mapping[str, Style] = {
     "estimates": estimates, "tests": tests, "p": p_values, "quantiles": quantiles, "summary": summary,
-    "vector": vector, "criteria": criteria, "signif": significant,
+    "zapped": zapped, "vector": vector, "criteria": criteria, "signif": significant,
 }  # fmt: skip
 FREE_UNIT = frozenset(["signif"])  # styles whose trailing zeros are no digits
 

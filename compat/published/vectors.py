@@ -34,6 +34,8 @@ def heading(state: State, at: int) -> int:
 # ---- [1] ----------------------------------------------------------------------------------------------------------
 
 _INDEXED = re.compile(r"\s*\[(\d{1,9})\]\s")
+_ELEMENT = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
+_TRUTHS = ("TRUE", "FALSE", "NA")
 
 
 def indexed(state: State, at: int) -> int:
@@ -41,23 +43,30 @@ def indexed(state: State, at: int) -> int:
     if not _INDEXED.match(state.lines[at].text):
         return 0
     draft, taken, count = state.open("vector"), 0, 0
+    words: list[str] = []
     while at + taken < len(state.lines) and (found := _INDEXED.match(state.lines[at + taken].text)):
         line = state.lines[at + taken]
         index = Token(found.group(1), line.number, *found.span(1))
         if found.group(1) == "1" and taken:
             break
         draft.cell("index", (str(count + 1),), index)
-        for token in numbers_of(line, found.end(1) + 1):
+        for element in _ELEMENT.finditer(line.text, found.end(1) + 1):
             count += 1
-            draft.cell("value", (str(count),), token, style="vector")
+            words.append(element.group())
+            for token in numbers_of(line, *element.span()):
+                draft.cell("value", (str(count),), token, style="vector")
         taken += 1
+    if set(words) <= set(_TRUTHS):
+        draft.facts["truths"] = " ".join(words)
     return taken
 
 
 def named(state: State, at: int) -> int:
-    """Names over numbers."""
-    found = read_named(state.lines, at)
+    """Names over numbers; names that are numbers of rows stand exactly over their numbers."""
+    found = read_named(state.lines, at) or read_named(state.lines, at, numeric_names=True)
     if found is None or len(found.values) < 1 or not _is_whole(state.lines[at], state.lines[at + 1]):
+        return 0
+    if any(name.text[0].isdigit() for name in found.names) and not _are_over(found.names, found.values):
         return 0
     draft = state.open("named")
     summary = {name.text for name in found.names} >= {"Min.", "Median", "Max."}
@@ -66,6 +75,11 @@ def named(state: State, at: int) -> int:
         missing = name.text == "NA's"
         draft.cell("value", (name.text,), value, "" if missing else "value", "summary" if summary else "vector")
     return found.taken
+
+
+def _are_over(names: Sequence[Token], values: Sequence[Token]) -> bool:
+    """Whether every name ends where its number ends."""
+    return all(name.end == value.end for name, value in zip(names, values, strict=True))
 
 
 def _is_whole(above: Line, below: Line) -> bool:
@@ -171,6 +185,17 @@ def _take_pieces(
 # ---- data frames and matrices -------------------------------------------------------------------------------------
 
 
+_MATRIX = re.compile(rf"{N} x {N} Matrix of class \"d\w+Matrix\"\s*\Z")
+
+
+def matrix_title(state: State, at: int) -> int:
+    """`2 x 2 Matrix of class "dpoMatrix"` over a matrix."""
+    line = state.lines[at]
+    if not _MATRIX.match(line.text) or at + 1 >= len(state.lines) or not headings_of(state.lines[at + 1]):
+        return 0
+    return int(take(state.open("table"), line, _MATRIX, ("cell", ("rows",)), ("cell", ("columns",))))
+
+
 def frame(state: State, at: int) -> int:
     """A data frame or a matrix: headings over rows, numbers in their columns; columns of text are passed over."""
     lines = state.lines
@@ -179,7 +204,7 @@ def frame(state: State, at: int) -> int:
     if not rows:
         return 0
     labels = [label.text.strip() for label, _ in rows]
-    draft = state.open("table")
+    draft = state.within("table", once="rows")
     taken = _keep_part(draft, lines[at], headings, rows)
     while at + taken < len(lines):
         headings = headings_of(lines[at + taken])
@@ -246,4 +271,4 @@ def _counted_row(line: Line, headings: Sequence[Token]) -> FrameRow | None:
     return Token(words[0].text, line.number, words[0].start, words[0].end), dict(enumerate(words[1:]))
 
 
-SECTIONS: tuple[Section, ...] = (loglik, heading, indexed, summary_frame, named, frame)
+SECTIONS: tuple[Section, ...] = (loglik, heading, indexed, summary_frame, matrix_title, named, frame)

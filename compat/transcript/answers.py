@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +18,12 @@ from compat.transcript.language import NotRead
 from compat.transcript.models import Fits, concrete
 from compat.transcript.values import (
     Comparison,
+    Derived,
     Frame,
     GroupColumn,
     GroupTable,
     Model,
+    Prediction,
     Reading,
     RList,
     Value,
@@ -62,12 +64,14 @@ def constant(cell: PrintedCell) -> float:
 
 def answer(value: Value, block: Block, fits: Fits, name: str) -> Answer:
     """What a value says to a block of this kind. Raises NotRead where it says nothing."""
-    return replace(_answer(value, fits, name), of=value)
+    return replace(_answer(value, block, fits, name), of=value)
 
 
-def _answer(value: Value, fits: Fits, name: str) -> Answer:
+def _answer(value: Value, block: Block, fits: Fits, name: str) -> Answer:
+    if isinstance(value, RList) and value.names and (heading := block.facts.get("heading")) in value.names:
+        return _answer(value.items[value.names.index(heading)], block, fits, f"{name}${heading}")
     if isinstance(value, Comparison):
-        fitted = fits.compared(value)
+        fitted = fits.compared(value, tested=any(cell.quantity == "num_df" for cell in block.cells))
         return Answer(name, _fit_lookup(fitted), fitted, value.models)
     model = value if isinstance(value, Model) else value.model if isinstance(value, Reading) else None
     whole = isinstance(value, Model) or (isinstance(value, Reading) and value.what in _WHOLE)
@@ -76,15 +80,17 @@ def _answer(value: Value, fits: Fits, name: str) -> Answer:
         return Answer(name, _fit_lookup(fitted), fitted, (model,))
     if isinstance(value, Reading) and value.what == "vcov":
         fitted = fits.of(value.model)
-        return Answer(name, _cells(fitted.quantity("vcov") or {}), fitted, (value.model,))
+        cells = fitted.quantity("vcov") or {}
+        rows = float(len({label[0] for label in cells}))
+        return Answer(name, _cells(cells | {("rows",): rows, ("columns",): rows}), fitted, (value.model,))
     models = models_of(value)
     if isinstance(value, RList) and value.names == ("summary",):
         return _summary(value.items[0], name)
     found = concrete(value, fits)
     if isinstance(found, Vector):
-        return Answer(name, _vector_lookup(found), None, models)
+        return Answer(name, _vector_lookup(found, block), None, models)
     if isinstance(found, Frame):
-        return Answer(name, _cells(_frame_cells(found)), None, models)
+        return Answer(name, _cells(_frame_cells(_rows_as_printed(found, block))), None, models)
     raise NotRead(f"nothing is known of how {name} is printed")
 
 
@@ -95,11 +101,13 @@ def models_of(value: Value) -> tuple[Model, ...]:
     """The models that a value was read off."""
     if isinstance(value, Model):
         return (value,)
-    if isinstance(value, Reading | GroupTable):
+    if isinstance(value, Reading | GroupTable | Prediction):
         return (value.model,)
+    if isinstance(value, RList) and value.items:
+        return models_of(value.items[0])
     if isinstance(value, GroupColumn):
         return (value.table.model,)
-    return value.models if isinstance(value, Comparison) else ()
+    return value.models if isinstance(value, Comparison | Derived) else ()
 
 
 def _fit_lookup(fitted: Fitted) -> Lookup:
@@ -114,14 +122,50 @@ def _cells(cells: Mapping[Label, float]) -> Lookup:
     return lambda quantity, label: cells.get(label) if quantity in ("cell", "value", "summary") else None
 
 
-def _vector_lookup(vector: Vector) -> Lookup:
+def truths_differ(block: Block, value: Value, fits: Fits) -> str:
+    """In what a printed vector of TRUE and FALSE is not the value's; nothing where it is, or is no such vector."""
+    if "truths" not in block.facts:
+        return ""
+    try:
+        found = concrete(value, fits)
+    except NotRead:
+        return ""
+    if not isinstance(found, Vector) or found.kind != "logical":
+        return ""
+    printed, own = block.facts["truths"].split(), ["NA" if text is None else text for text in found.texts()]
+    if len(printed) != len(own):
+        return f"{len(printed)} values are printed, there are {len(own)}"
+    wrong = [
+        f"{a} is printed, value {i} is {b}" for i, (a, b) in enumerate(zip(printed, own, strict=True), 1) if a != b
+    ]
+    return wrong[0] if wrong else ""
+
+
+def _names_as_printed(names: Sequence[str], printed: Sequence[str]) -> tuple[str, ...]:
+    """Row names; where the data's file has only numbers for them, and the page others, those of the page, in order."""
+    plain = all(name == str(i) for i, name in enumerate(names, 1))
+    return tuple(printed) if plain and len(printed) <= len(names) and not set(printed) & set(names) else tuple(names)
+
+
+def _rows_as_printed(frame: Frame, block: Block) -> Frame:
+    rows = _names_as_printed(frame.rows, list(dict.fromkeys(block.rows)))
+    return (
+        frame
+        if len(rows) == 0
+        else Frame({name: column.take(np.arange(len(rows))) for name, column in frame.columns.items()}, rows)
+    )
+
+
+def _vector_lookup(vector: Vector, block: Block) -> Lookup:
     values = [math.nan if x is None or isinstance(x, str) else float(x) for x in vector.values]
     if vector.kind in ("character", "factor"):
         raise NotRead("a vector of texts")
-    cells: dict[Label, float] = {(str(i),): x for i, x in enumerate(values, 1)}
-    for name, x in zip(vector.names or (), values, strict=False):
-        cells[(name,)] = x
-    return _cells(cells)
+    names: Sequence[str] = [str(i) for i in range(1, len(values) + 1)]
+    if block.kind == "named" and vector.names is not None:
+        names = _names_as_printed(vector.names, [cell.label[0] for cell in block.cells if cell.quantity == "value"])
+    elif block.kind == "named" and any(cell.label[0].isdigit() for cell in block.cells):
+        raise NotRead("the names are not known")
+    return _cells({(name,): x for name, x in zip(names, values, strict=False)})
 
 
 def _frame_cells(frame: Frame) -> dict[Label, float]:

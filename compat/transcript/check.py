@@ -18,7 +18,9 @@ from compat.published import Block, PrintedCell, Reading, Token, read
 from compat.published.numbers import Sort
 from compat.transcript import functions as _functions  # noqa: F401  (makes R's functions known)
 from compat.transcript import model_functions as _model_functions  # noqa: F401
-from compat.transcript.answers import Answer, answer, models_of
+from compat.transcript import predictions as _predictions  # noqa: F401
+from compat.transcript import updates as _updates  # noqa: F401
+from compat.transcript.answers import Answer, answer, models_of, truths_differ
 from compat.transcript.calls import call_differences, printed_call
 from compat.transcript.identities import Finding, Printout, find_contradictions
 from compat.transcript.interpreter import Interpreter
@@ -264,6 +266,8 @@ class _Checker:
     # -- what is no number --------------------------------------------------------------------------------------
 
     def _remarks(self, block: Block, found: Answer, value: Value | None) -> Iterator[Remark]:
+        if value is not None and (differs := truths_differ(block, value, self.fits)):
+            yield Remark(block.first, differs)
         line = int(block.facts.get("call line") or block.facts.get("formula line") or block.first)
         for difference in call_differences(block, models_of(value) if value is not None else ()):
             yield Remark(line, difference)

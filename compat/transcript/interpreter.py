@@ -18,6 +18,7 @@ from compat.transcript.data_sets import data_set, file_called
 from compat.transcript.language import EMPTY, NotRead
 from compat.transcript.models import Fits, concrete
 from compat.transcript.values import (
+    Derived,
     FormulaValue,
     Frame,
     GroupColumn,
@@ -143,8 +144,26 @@ class Interpreter:
         """Run one command. Raises NotRead; a name that it would have assigned is unknown from then on."""
         if isinstance(node, Call) and node.function == "<-":
             return Result(self._assign(node.arguments[0], node.arguments[1]), False)
-        value = self.evaluate(node)
+        value = self._traced(node)
         return Result(value, self._visible(node))
+
+    def _traced(self, node: Expression) -> Value:
+        """The value of a command; numbers that it works out from models remember them, and how."""
+        before, self.fits.asked = self.fits.asked, {}
+        names, masks, models = dict(self.names), list(self.masks), list(self.models)
+        try:
+            value = self.evaluate(node)
+            asked = tuple(self.fits.asked.values())
+        finally:
+            self.fits.asked = before | self.fits.asked
+        if not asked or not isinstance(value, Vector | Frame):
+            return value
+
+        def again() -> Value:
+            run = replace(self, names=dict(names), masks=list(masks), models=list(models), notes=[], random=None)
+            return run.evaluate(node)
+
+        return Derived(value, asked, again)
 
     def _visible(self, node: Expression) -> bool:
         while isinstance(node, Call) and node.function in (*_PASSED_ON, "%>%") and node.arguments:
@@ -158,7 +177,7 @@ class Interpreter:
             if isinstance(source, Call) and source.function == "<-":
                 value = self._assign(source.arguments[0], source.arguments[1])
             else:
-                value = self.evaluate(source)
+                value = self._traced(source)
             self.names[name] = value if isinstance(target, Name | Text) else self._changed(target, value)
         except NotRead as problem:
             self.names[name] = Unknown(str(problem))

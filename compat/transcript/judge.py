@@ -24,6 +24,7 @@ BEYOND_DOUBLES = "digits beyond R's arithmetic"
 _DIFFERENCES = frozenset({"residuals", "residual_quantiles"})  # of numbers that may be larger than all of them
 _LOGARITHMIC = frozenset({"p_value", "f_p_value", "lr_p_value"})
 CONSTANT = frozenset({"legend", "index"})  # quantities that are the same whatever was fitted
+_TOGETHER = ("summary", "zapped")  # styles whose columns share their digits
 _PLAIN = frozenset({"cell", "value"})
 FINE = frozenset({Verdict.MATCH, Verdict.MATCH_UNDER_CONVENTION})
 
@@ -99,7 +100,7 @@ def _groups(cells: Sequence[PrintedCell], values: Sequence[float | None]) -> lis
     found: dict[str, list[int]] = {}
     for i, (cell, value) in enumerate(zip(cells, values, strict=True)):
         if value is not None:
-            key = "summary" if cell.style == "summary" else f"{cell.style} {cell.group}"
+            key = cell.style if cell.style in _TOGETHER else f"{cell.style} {cell.group}"
             found.setdefault(key, []).append(i)
     return list(found.values())
 
@@ -135,6 +136,7 @@ _FIRST = {  # what R does to a number of this style before it formats it
     "quantiles": "rounded by zapsmall() and once more for print (digits = {})",
     "tests": "rounded to fewer decimals by printCoefmat() and once more for print (digits = {})",
     "estimates": "rounded to fewer decimals by printCoefmat() and once more for print (digits = {})",
+    "zapped": "rounded by zapsmall() and once more for print (digits = {})",
     "criteria": "rounded to one decimal and once more for print (digits = {})",
 }
 

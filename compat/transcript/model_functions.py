@@ -7,6 +7,7 @@ not known the model is kept all the same, so that what was printed of it can sti
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from compat.transcript.values import (
     Unknown,
     Value,
     Vector,
+    numeric,
 )
 from refimpl.errors import FormulaError
 from refimpl.formula.deparse import deparse
@@ -102,7 +104,8 @@ def _model(a: Arguments, estimator: str, options: Mapping[str, Any] | None = Non
             data, reason = None, f"{a.call.function}() with {unread} is not read"
     name = a.run.assigning or estimator
     call = {parameter: deparse(node) for parameter, node in a.given.items()}
-    return a.run.add_model(Model(0, name, estimator, formula.text, data, given, reason, call))
+    made = Model(0, name, estimator, formula.text, data, given, reason, call, arguments=dict(a.given))
+    return a.run.add_model(made)
 
 
 _ROWWISE = frozenset(["~", "+", "-", "*", "/", "^", ":", "|", "||", "(", "I", "log", "exp", "sqrt", "factor", "%in%"])
@@ -155,7 +158,7 @@ def robcov(a: Arguments) -> Value:
     if a.has("method"):
         options["method"] = a.text("method")
     name = a.run.assigning or f"robcov({fit.name})"
-    return a.run.add_model(Model(0, name, "robcov", fit.formula, fit.data, options, fit.reason, fit.call))
+    return a.run.add_model(replace(fit, name=name, estimator="robcov", options=options, convention=""))
 
 
 @function(
@@ -274,9 +277,25 @@ def _fit(a: Arguments) -> Model:
 
 @function(*NUMBERS, takes="object")
 def number(a: Arguments) -> Value:
-    """A single number of a fit."""
+    """A single number of a fit; AIC and BIC of several fits are a table."""
+    if a.rest and a.call.function in ("AIC", "BIC") and all(name is None for name, _ in a.rest):
+        return _criteria(a)
     _without_options(a)
     return Reading(_fit(a), NUMBERS[a.call.function])
+
+
+def _criteria(a: Arguments) -> Frame:
+    """AIC or BIC of several fits: a row a fit, under its name."""
+    nodes = [a.given["object"], *(node for _, node in a.rest)]
+    columns: dict[str, list[float]] = {"df": [], a.call.function: []}
+    for node in nodes:
+        model = a.run.evaluate(node)
+        if not isinstance(model, Model):
+            raise NotRead(f"{a.call.function}() of what is no model")
+        for heading, what in zip(columns, ("n_parameters", NUMBERS[a.call.function]), strict=True):
+            columns[heading].append(float(a.run.vector(Reading(model, what)).numbers()[0]))
+    rows = tuple(deparse(node) for node in nodes)
+    return Frame({heading: numeric(values) for heading, values in columns.items()}, rows)
 
 
 @function("coef", "coefficients", takes="object")
@@ -306,9 +325,39 @@ def reading(a: Arguments) -> Value:
     """Something read off a fit."""
     _without_options(a)
     model = _fit(a)
-    if a.call.function in ("fixef", "VarCorr") and model.estimator != "lmer":
+    if a.call.function == "VarCorr" and model.estimator != "lmer":
+        raise NotRead(f"VarCorr() of {model.estimator} is not read")
+    if a.call.function == "fixef" and model.estimator not in ("lmer", "plm"):
         raise NotRead(f"{a.call.function}() of {model.estimator} is not read")
     return Reading(model, _WHAT[a.call.function])
+
+
+@function("isSingular", takes="x tol")
+def is_singular(a: Arguments) -> Value:
+    """lme4::isSingular at its own tolerance."""
+    model = a.value("x")
+    if not isinstance(model, Model) or model.estimator != "lmer" or a.number("tol", 1e-4) != 1e-4:
+        raise NotRead("isSingular() of what is no lmer fit, or with a tolerance")
+    return Reading(model, "is_singular")
+
+
+@function("ngrps", takes="object")
+def ngrps(a: Arguments) -> Value:
+    """lme4::ngrps."""
+    model = _fit(a)
+    if model.estimator != "lmer":
+        raise NotRead(f"ngrps() of {model.estimator} is not read")
+    return Reading(model, "n_groups")
+
+
+@function("diag", takes="x")
+def diag(a: Arguments) -> Value:
+    """The diagonal of a matrix."""
+    matrix = a.run.frame(a.value("x"))
+    if tuple(matrix.columns) != matrix.rows:
+        raise NotRead("diag() of what is no covariance matrix")
+    values = [column.numbers()[i] for i, column in enumerate(matrix.columns.values())]
+    return numeric(values, names=matrix.rows)
 
 
 @function("confint", takes="object parm level method")
@@ -331,10 +380,11 @@ def _without_options(a: Arguments) -> None:
 
 
 def formula_text(text: str) -> str | None:
-    """R's text of a formula, or None where it is none."""
+    """R's text of a formula, `||` written out as lme4 prints it, or None where it is none."""
     from refimpl.formula import PANEL_FUNCTIONS, parse
+    from refimpl.formula.bars import without_double_bars
 
     try:
-        return str(parse(text, PANEL_FUNCTIONS))
+        return str(without_double_bars(parse(text, PANEL_FUNCTIONS)))
     except (FormulaError, RecursionError):
         return None

@@ -6,21 +6,24 @@ Fits come from compat.adapters.models. What a printed block asks of them is in a
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from compat.adapters.models import Fitted, Refused, by_group, compare, fit
+from compat.adapters.models import REFUSALS, Fitted, Refused, by_group, compare, fit
 from compat.transcript.language import NotRead
 from compat.transcript.values import (
     Comparison,
     Covariance,
+    Derived,
     Frame,
     GroupColumn,
     GroupTable,
     Model,
+    Prediction,
     Reading,
     Value,
     Vector,
@@ -35,12 +38,14 @@ class Fits:
     def __init__(self) -> None:
         self._fits: dict[str, Fitted | Refused] = {}
         self.instead: dict[str, Fitted] = {}  # by key: what stands in for a fit
+        self.asked: dict[str, Model] = {}  # by key: the models of which a number was asked
 
     def of(self, model: Model) -> Fitted:
         """The fit of a model. Raises NotRead where it cannot be fitted."""
         if model.data is None:
             raise NotRead(model.reason or f"the data of {model.name} are not known")
         key = model_key(model)
+        self.asked[key] = model
         if key in self.instead:
             return self.instead[key]
         if key not in self._fits:
@@ -53,10 +58,10 @@ class Fits:
             raise NotRead(f"{model.name} cannot be fitted: {found}")
         return found
 
-    def compared(self, comparison: Comparison) -> Fitted:
-        """anova of the models. Raises NotRead."""
+    def compared(self, comparison: Comparison, tested: bool = False) -> Fitted:
+        """anova of the models; `tested`: of an lmer fit as lmerTest has it. Raises NotRead."""
         try:
-            return compare([self.of(model) for model in comparison.models], comparison.names)
+            return compare([self.of(model) for model in comparison.models], comparison.names, tested=tested)
         except Refused as refused:
             raise NotRead(f"anova: {refused}") from None
 
@@ -113,7 +118,38 @@ def concrete(value: Value, fits: Fits) -> Value:
         raise NotRead("a covariance matrix is read in coeftest only")
     if isinstance(value, Reading):
         return _reading(value, fits)
+    if isinstance(value, Derived):
+        for model in value.models:
+            fits.asked[model_key(model)] = model
+        return concrete(value.again(), fits) if fits.instead else value.value
+    if isinstance(value, Prediction):
+        return _prediction(value, fits)
     return value
+
+
+def _prediction(value: Prediction, fits: Fits) -> Vector | Frame:
+    """Predictions under their rows' names: a vector, or fit, lwr and upr. Raises NotRead."""
+    fitted = fits.of(value.model)
+    rows = None if value.newdata is None else value.newdata.pandas()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = fitted.fit.predict(rows, **value.options)
+            if fitted.estimator == "plm":
+                found = found.set_axis(range(1, len(found) + 1))  # in the panel's order, whatever the data's
+    except REFUSALS as error:
+        raise NotRead(f"predict(): {str(error).splitlines()[0]}") from None
+    names = tuple(str(label) for label in found.index)
+    if not isinstance(found, pd.DataFrame):
+        return numeric(found.to_numpy(), names=names)
+    if value.part == "se":
+        return numeric(found["se"].to_numpy(), names=names if len(names) > 1 else None)
+    if "low" not in found.columns:
+        return numeric(found["fit"].to_numpy(), names=names)
+    return Frame({r: numeric(found[name].to_numpy()) for r, name in _LIMITS.items()}, names)
+
+
+_LIMITS = {"fit": "fit", "lwr": "low", "upr": "high"}
 
 
 def group_frame(table: GroupTable, fits: Fits) -> Frame:
@@ -161,10 +197,16 @@ def _reading(value: Reading, fits: Fits) -> Value:
                 columns[heading] = numeric(list(cells.values()))
         rows = tuple(label[0] for label in fitted.quantity("coef") or {})
         return Frame(columns, rows)
-    what = "coef" if value.what == "fixef" else value.what
+    if value.what == "r_squared" and fitted.estimator == "plm":
+        both = [(fitted.quantity(name) or {}).get((), np.nan) for name in ("r_squared", "adj_r_squared")]
+        return numeric(both, names=("rsq", "adjrsq"))
+    what = "coef" if value.what == "fixef" and fitted.estimator == "lmer" else value.what
     cells = fitted.quantity(what)
+    if what == "vcov" and cells is not None:
+        rows = tuple(dict.fromkeys(label[0] for label in cells))
+        return Frame({column: numeric([cells[row, column] for row in rows]) for column in rows}, rows)
     if cells is None or any(len(label) > 1 for label in cells):
         raise NotRead(f"{value.what} of {value.model.name} is not read as a value")
     if () in cells:
-        return numeric(cells[()])
+        return numeric(cells[()], "logical" if what == "is_singular" else "double")
     return numeric(list(cells.values()), names=[label[0] for label in cells])

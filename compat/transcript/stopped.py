@@ -2,7 +2,8 @@
 
 lme4 stops a little above the minimum, so the last digits it prints are those of a theta nearby. That theta is sought
 from the printed numbers (a linear programme on their sensitivities), and believed where it accounts for several of
-them: a single changed digit it never excuses.
+them, or for a lone one in which more than one digit differs: a single digit changed in what R prints at the optimum it
+never excuses, unless the criterion is the same in doubles either way.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from scipy.optimize import LinearConstraint, linprog, minimize
 from compat.adapters.models import Fitted, Refused, at_theta, height, theta_of
 from compat.compare import Verdict
 from compat.published import Block, Sort
-from compat.tolerance import PRINTED_SLACK
+from compat.tolerance import FLOOR, PRINTED_SLACK
 from compat.transcript.answers import Answer, answer
 from compat.transcript.judge import Row, judge
 from compat.transcript.language import NotRead
@@ -86,11 +88,36 @@ def _of_model(model: Model, printed: Sequence[Printed], fits: Fits) -> list[tupl
         return rows
     pairs = [(row, other) for a, b in zip(rows, again, strict=True) for row, other in zip(a, b, strict=True)]
     explained = sum(row.verdict is Verdict.UNEXPLAINED and other.fine for row, other in pairs)
-    believed = explained >= SEVERAL
+    believed = explained >= SEVERAL or stop.height <= FLOOR * abs(fitted.fit.criterion) or _lone(pairs)
     return [
         tuple(_explained(row, other, stop, believed) for row, other in zip(a, b, strict=True))
         for a, b in zip(rows, again, strict=True)
     ]
+
+
+def _lone(pairs: Sequence[tuple[Row, Row]]) -> bool:
+    """Whether a single number asks for this stop, all else that is printed of the model allows it, and no one digit
+    changed in what R prints at the optimum gives its text.
+
+    The others agree with the optimum too, so they can only refuse a stop, never prove one; and R prints the optimum's
+    text where it stops nearer. A lone number that differs in one digit is therefore nobody's to tell.
+    """
+    off = [row for row, there in pairs if row.verdict is Verdict.UNEXPLAINED and there.fine]
+    allowed = all(there.fine for row, there in pairs if row.fine)
+    return len(off) == 1 and allowed and _digits_differ(off[0]) > 1
+
+
+def _digits_differ(row: Row) -> int:
+    """In how many places a printed number differs from the value at the optimum, rounded as it is."""
+    printed, unit = row.cell.number.value, row.cell.number.unit
+    if row.value is None or not np.isfinite(row.value) or not unit:
+        return 0
+    one, other = printed / unit, round(Fraction(row.value) / unit)
+    if one.denominator != 1 or (one < 0) != (other < 0):
+        return 0
+    a, b = str(abs(int(one))), str(abs(other))
+    width = max(len(a), len(b))
+    return sum(x != y for x, y in zip(a.rjust(width, "0"), b.rjust(width, "0"), strict=True))
 
 
 def _explained(row: Row, there: Row, stop: Stop, believed: bool) -> Row:
@@ -101,6 +128,8 @@ def _explained(row: Row, there: Row, stop: Stop, believed: bool) -> Row:
         where = f"R stopped {stop.height:.1e} above the minimum, at theta = ({theta})"
         return replace(row, verdict=Verdict.REFERENCE_NOT_CONVERGED, value=there.value, reason=where, called=row.value)
     would = f"a stop of R's optimiser {stop.height:.1e} above the minimum would, but too few numbers speak for it"
+    if _digits_differ(row) == 1:
+        would += " and a single changed digit looks the same"
     return replace(row, reason=f"{row.reason}; {would}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -183,6 +183,7 @@ class Model:
     reason: str = ""
     call: Mapping[str, str] = field(default_factory=dict)  # the arguments of the call, as R writes them
     convention: str = ""  # of the neighbour that stands in for it
+    arguments: Mapping[str, Expression] = field(default_factory=dict)  # those of the call as they were read
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +213,28 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
+class Prediction:
+    """predict() of a model for rows of new data, or for those fitted; `options` are those of refimpl's predict.
+
+    `part` is "fit", or "se" for the standard errors.
+    """
+
+    model: Model
+    newdata: Frame | None
+    options: Mapping[str, Any]
+    part: Literal["fit", "se"] = "fit"
+
+
+@dataclass(frozen=True, eq=False)
+class Derived:
+    """Numbers that a command worked out from models: as they are, and worked out again where a fit has changed."""
+
+    value: Vector | Frame
+    models: tuple[Model, ...]
+    again: Callable[[], Value]
+
+
+@dataclass(frozen=True, eq=False)
 class GroupTable:
     """coef(m) or ranef(m) of an lmer fit: as a list of tables, or one table of a group.
 
@@ -238,7 +261,7 @@ class GroupColumn:
 
 Value: TypeAlias = (
     Vector | Frame | RList | Null | Unknown | FormulaValue | FileText | Model | Covariance | Comparison | Reading
-    | GroupTable | GroupColumn
+    | Prediction | Derived | GroupTable | GroupColumn
 )  # fmt: skip
 
 

@@ -17,7 +17,11 @@ from compat.cli import app
 from compat.compare import Verdict
 from compat.transcript import Report
 from compat.transcript.check import AGREEING
+from compat.transcript.interpreter import Interpreter
 from compat.transcript.judge import BEYOND_DOUBLES, holds
+from compat.transcript.language import NotRead, read_commands
+from compat.transcript.models import Fits
+from compat.transcript.values import Frame, Model
 from tests.compat.printed import (
     LECTURE,
     SESSIONS,
@@ -331,3 +335,172 @@ def test_the_command_says_which_data_it_lacks() -> None:
     code, said = run(CARS, "--strict")
     assert code == 1
     assert "mtcars.csv" in said
+
+
+# ---- update(), predict() and what is read off a fit ----------------------------------------------------------------
+
+CHANGED_FORMULAS = [  # as R 4.2.2 prints update(old, new)
+    ("y ~ x", ". ~ . - x - 1", "y ~ 1 - 1"),
+    ("y ~ x", ". ~ . - x", "y ~ 1"),
+    ("y ~ x + offset(z)", ". ~ . + w", "y ~ x + w + offset(z)"),
+    ("y ~ x + (x | g)", ". ~ . - x", "y ~ (x | g)"),
+    ("y ~ x + (1 | g) + (0 + x | g)", ". ~ . + w:x", "y ~ x + (1 | g) + (0 + x | g) + x:w"),
+    ("y ~ a + b + (1 | g)", ". ~ . - (1 | g) + (a | g)", "y ~ a + b + (a | g)"),
+    ("y ~ x * z + (x || g)", "log(.) ~ .", "log(y) ~ x + z + (x || g) + x:z"),
+    ("y ~ x", "~ . + I(x^2)", "y ~ x + I(x^2)"),
+    ("y ~ a + b", ". ~ (.)^2", "y ~ a + b + a:b"),
+    ("y ~ a + b", ". ~ . * c", "y ~ a + b + c + a:c + b:c"),
+    ("y ~ 0 + a", ". ~ . + 1", "y ~ a"),
+    ("`my y` ~ `x x`", ". ~ . + z", "`my y` ~ `x x` + z"),
+    ("y ~ x + z", ". ~ log(.)", "y ~ log(x + z)"),
+    ("y ~ x + (1 | g/h)", ". ~ . + z", "y ~ x + (1 | g/h) + z"),
+    ("y ~ x", ". ~ . - x + offset(z) - 1", "y ~ offset(z) - 1"),
+    ("~x", "y ~ .", "y ~ x"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "text"), CHANGED_FORMULAS)
+def test_a_formula_is_updated_as_r_updates_it(old: str, new: str, text: str) -> None:
+    run = Interpreter(Fits())
+    (fit,) = read_commands(f"lm({old}, nowhere)")
+    run.names["m"] = run.evaluate(fit)
+    (call,) = read_commands(f"update(m, {new})")
+    updated = run.evaluate(call)
+    assert isinstance(updated, Model)
+    assert updated.formula == text
+    assert updated.call == {"formula": text, "data": "nowhere"}
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("update(m, . ~ . | z)", "in several parts"),
+        ("update(m, . ~ . + x:(1 | g))", "interaction of random effects"),
+        ("update(m, . ~ ., evaluate = FALSE)", "evaluate"),
+        ("update(3, . ~ .)", "no model"),
+        ('update(m, "y")', "no formula"),
+        ("predict(3)", "no fit"),
+        ('predict(m, type = "terms")', "type"),
+        ('predict(m, interval = "x")', "interval = x"),
+        ("predict(m, re.form = NA)", "re.form"),
+        ("predict(m, d, TRUE)", "more unnamed arguments"),
+        ("isSingular(m)", "no lmer fit"),
+        ("ngrps(m)", "ngrps() of lm"),
+        ("fixef(m)", "fixef() of lm"),
+        ("AIC(m, 3)", "not known"),
+    ],
+)
+def test_what_is_not_read_says_so(command: str, reason: str) -> None:
+    run = Interpreter(Fits())
+    (fit,) = read_commands("lm(y ~ x, nowhere)")
+    run.names |= {"m": run.evaluate(fit), "d": Frame({}, ())}
+    (call,) = read_commands(command)
+    with pytest.raises(NotRead, match=re.escape(reason)):
+        run.evaluate(call)
+
+
+def _changed(name: str, old: str, new: str) -> Report:
+    """A frozen session with one text in it changed."""
+    (path,) = [path for path in SESSIONS if path.stem == name]
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    return check(text.replace(old, new), data_of(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("lmer-updates", "[1] FALSE\n", "[1] TRUE\n", "TRUE is printed, value 1 is FALSE"),
+        ("lm-updates", "FALSE  TRUE\n", "FALSE FALSE\n", "FALSE is printed, value 117 is TRUE"),
+        ("lmer-updates", "g: diameter ~ (1 | sample)", "g: diameter ~ (1 | plate)", "the formula printed"),
+    ],
+)
+def test_words_that_are_not_the_value_s_are_remarked(name: str, old: str, new: str, said: str) -> None:
+    report = _changed(name, old, new)
+    assert len(report.remarks) == 1
+    assert said in report.remarks[0].text
+    assert not report.passed()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "cell"),
+    [
+        ("lmer-updates", '4 x 4 Matrix of class "dpoMatrix"', '4 x 5 Matrix of class "dpoMatrix"', "cell[columns]"),
+        ("lmer-updates", "-166.09", "-176.09", "loglik[f]"),  # the other of its column was rounded twice
+        ("plm-updates", " 0.7667576 0.7531104", " 0.7667576 0.7531105", "value[adjrsq]"),
+    ],
+)
+def test_a_changed_number_of_a_reading_is_the_cell_reported(name: str, old: str, new: str, cell: str) -> None:
+    report = _changed(name, old.lstrip(), new.lstrip())
+    assert [row.cell.name for row in report.rows if row.verdict in WRONG] == [cell]
+
+
+def test_a_row_number_over_another_number_is_no_name() -> None:
+    (block,) = page("      1       2\n26.2943 21.7810").blocks
+    assert [cell.label for cell in block.cells] == [("1",), ("2",)]
+    assert page("  1     2\n26.2943 21.7810").blocks == ()
+
+
+def test_an_index_counts_words_and_numbers_alike() -> None:
+    (block,) = page('[1] "a b" "c"\n[3] "d"').blocks
+    assert [(cell.quantity, cell.number.text) for cell in block.cells] == [("index", "1"), ("index", "3")]
+    assert [cell.label for cell in block.cells] == [("1",), ("3",)]
+
+
+# ---- a lone number that an optimiser's stop would explain ----------------------------------------------------------
+
+STOPPED = """> library(lme4)
+> pen <- read.csv("penicillin.csv")
+> f <- lmer(diameter ~ 1 + (1 | plate) + (1 | sample), pen)
+> sigma(f)
+[1] {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "verdict"),
+    [
+        ("0.5499227", Verdict.REFERENCE_NOT_CONVERGED),  # R's; 0.5499231 at the optimum
+        ("0.5499231", Verdict.MATCH),
+        ("0.5499232", Verdict.UNEXPLAINED),  # any one digit of the optimum's
+        ("0.5499221", Verdict.UNEXPLAINED),
+        ("0.5498231", Verdict.UNEXPLAINED),
+        ("0.5498105", Verdict.UNEXPLAINED),  # farther than lme4 stops
+    ],
+)
+def test_a_lone_number_is_a_stop_s_only_if_no_single_digit_makes_it(printed: str, verdict: Verdict) -> None:
+    text = STOPPED.format(printed)
+    (row,) = [row for row in check(text, data_of(text)).rows if row.cell.quantity == "value"]
+    assert row.verdict is verdict
+    assert ("single changed digit" in row.reason) is (printed == "0.5499221")
+
+
+DOTTED = """> cars <- read.csv("mtcars.csv")
+> dotted <- lm(mpg ~ . - qsec, cars[, c("mpg", "wt", "hp", "qsec")])
+> coef(update(dotted, . ~ . - hp))
+(Intercept)          wt
+  37.285126   -5.344472
+> library(lme4)
+> cake <- read.csv("cake.csv")
+> k <- lmer(angle ~ recipe * temp + (1 | recipe:replicate), cake)
+> anova(k)
+Analysis of Variance Table
+            npar  Sum Sq Mean Sq F value
+recipe         2   10.39    5.20  0.2488
+temp           1 1966.71 1966.71 94.1632
+recipe:temp    2    1.74    0.87  0.0417
+> anova(k, update(k, . ~ . - recipe:temp))
+refitting model(s) with ML (instead of REML)
+Data: cake
+Models:
+update(k, . ~ . - recipe:temp): angle ~ recipe + temp + (1 | recipe:replicate)
+k: angle ~ recipe * temp + (1 | recipe:replicate)
+"""
+
+
+def test_a_dot_of_the_data_and_a_model_without_a_name() -> None:
+    """As R 4.2.2 with lme4 1.1-31 printed it."""
+    report = check(DOTTED, data_of(DOTTED))
+    assert report.unread == []
+    assert [step.problem for step in report.steps if step.problem] == []
+    assert {row.verdict for row in report.rows} == {Verdict.MATCH}
