@@ -243,6 +243,7 @@ _SPECIAL: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("ols", "n_parameters"): lambda fit: float(fit.rank + 1),
     ("ols", "n_missing"): _missing,
     ("robcov", "n_missing"): _missing,
+    ("lmer", "REML"): lambda fit: float(fit.REML),
     ("lmer", "variance"): _spread("vcov"),
     ("lmer", "sd"): _spread("sdcor"),
     ("lmer", "cor"): _correlations,

@@ -106,6 +106,8 @@ def _deviance_r_squared(known: Known) -> float:
 
 
 def _bic_reml(known: Known) -> float:
+    if not one(known, "REML"):
+        raise NotKnown("REML")  # of a fit by maximum likelihood nlme takes n rows too
     parameters = one(known, "n_parameters")
     n, k = one(known, "nobs"), one(known, "rank")
     return one(known, "bic") - parameters * (math.log(n) - math.log(n - k))

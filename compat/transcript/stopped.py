@@ -3,7 +3,7 @@
 lme4 stops a little above the minimum, so the last digits it prints are those of a theta nearby. That theta is sought
 from the printed numbers (a linear programme on their sensitivities), and believed where it accounts for several of
 them, or for a lone one in which more than one digit differs: a single digit changed in what R prints at the optimum it
-never excuses, unless the criterion is the same in doubles either way.
+never excuses, unless the criterion is the same double either way: then no optimiser could tell.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.optimize import LinearConstraint, linprog, minimize
 from compat.adapters.models import Fitted, Refused, at_theta, height, theta_of
 from compat.compare import Verdict
 from compat.published import Block, Sort
-from compat.tolerance import FLOOR, PRINTED_SLACK
+from compat.tolerance import PRINTED_SLACK
 from compat.transcript.answers import Answer, answer
 from compat.transcript.judge import Row, judge
 from compat.transcript.language import NotRead
@@ -28,6 +28,7 @@ from compat.transcript.models import Fits, model_key
 from compat.transcript.values import Model
 
 Floats = NDArray[np.float64]
+EPS = float(np.finfo(np.float64).eps)
 HIGHEST = 1e-6  # above the least deviance: lme4 1.1-31 was seen to stop up to 3e-7 above it
 SEVERAL = 2  # numbers that the optimum does not give and this theta does
 ROUNDS = 3
@@ -88,7 +89,7 @@ def _of_model(model: Model, printed: Sequence[Printed], fits: Fits) -> list[tupl
         return rows
     pairs = [(row, other) for a, b in zip(rows, again, strict=True) for row, other in zip(a, b, strict=True)]
     explained = sum(row.verdict is Verdict.UNEXPLAINED and other.fine for row, other in pairs)
-    believed = explained >= SEVERAL or stop.height <= FLOOR * abs(fitted.fit.criterion) or _lone(pairs)
+    believed = explained >= SEVERAL or stop.height <= EPS * abs(fitted.fit.criterion) or _lone(pairs)
     return [
         tuple(_explained(row, other, stop, believed) for row, other in zip(a, b, strict=True))
         for a, b in zip(rows, again, strict=True)

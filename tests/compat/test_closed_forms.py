@@ -13,7 +13,7 @@ import pytest
 from compat.cases import load_data
 from compat.cells import labelled
 from compat.conventions import CLOSED_FORMS
-from compat.conventions.closed_forms import Cells, Known
+from compat.conventions.closed_forms import Cells, Known, NotKnown
 from refimpl import lm, lmer, ols, plm, robcov, vcov_cluster, vcov_hc
 
 Quantities = Mapping[str, Any]
@@ -86,10 +86,12 @@ def test_adjusted_r_squared_of_panels() -> None:
 
 def test_mixed_models_by_other_counts() -> None:
     fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
-    told = of(fit, "nobs", "rank", "bic", "n_parameters")
+    told = of(fit, "nobs", "rank", "bic", "n_parameters", "REML")
     bic = fit.criterion + 6 * math.log(180 - 2)
     assert by("BIC on n - p rows", "bic", told)[()] == pytest.approx(bic, rel=1e-13)
     assert by("df.residual without variance parameters", "df_residual", told)[()] == 178
+    with pytest.raises(NotKnown):  # nlme takes n rows for maximum likelihood
+        by("BIC on n - p rows", "bic", told | {"REML": False})
 
 
 @pytest.mark.parametrize("level", [0.9, 0.95])

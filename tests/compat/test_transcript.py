@@ -95,6 +95,21 @@ def test_a_changed_digit_of_the_lecture_is_exactly_the_cell_reported() -> None:
 
 
 @needs_panel
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("-0.050509", "-0.050508"), ("0.086694", "0.086695"), ("0.060362", "0.060363"), ("0.3234238", "0.3234237"),
+        ("-0.1999752", "-0.1999751"), ("0.0133378", "0.0133379"), ("2368.4", "2368.3"),
+    ],
+)  # fmt: skip
+def test_a_unit_of_the_last_digit_is_no_stop_and_no_convention(old: str, new: str) -> None:
+    text = LECTURE.read_text(encoding="utf-8")
+    found = check(text.replace(old, new, 1), (lecture_data(),))
+    assert [row.cell.token.text for row in found.rows if row.verdict in WRONG] == [new]
+    assert not found.passed()
+
+
+@needs_panel
 def test_a_bound_of_zero_is_reported_and_no_convention_excuses_it() -> None:
     text = LECTURE.read_text(encoding="utf-8")
     line = next(i for i, one in enumerate(text.split("\n"), 1) if "0.0943 9.41 <0.0001" in one)
